@@ -1,0 +1,79 @@
+// The SMTP conversation, understood from the bytes of both sides as they came. Sans-I/O: chunks (with their times) go in,
+// events and messages come out; no clock, no I/O, no callbacks, bounded memory whatever comes. The same input bytes in the
+// same order give the same result however they are cut into chunks.
+//
+// It also says what may be done with the bytes, for the recorder:
+//  * stable(side): bytes below this offset are understood for good. The recorder writes no byte above it, since only a
+//    whole line shows whether it carries a secret, and only the reply to DATA shows whether what follows is a message.
+//    What is held so is at most kMaxHeld bytes a side.
+//  * take_secrets(): ranges of the sender's stream (and of replies that echo them) to be masked, below stable().
+//  * take_omissions(): ranges of message bodies that the body policy leaves out, below stable().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "capture/smtp/event.h"
+
+namespace smtpscope {
+
+class Conversation {
+ public:
+  static constexpr size_t kMaxHeld = 64 * 1024;        ///< bytes of one side that wait to be understood
+  static constexpr size_t kMaxEventText = 4096;        ///< bytes of a command kept as text
+  static constexpr size_t kMaxReplyText = 16 * 1024;   ///< bytes of a reply kept as text
+  static constexpr size_t kMaxEvents = 20'000;         ///< later ones are counted, not kept
+
+  enum class Body : uint8_t { full, headers, none };
+  struct Policy {
+    Body body = Body::full;
+    uint64_t limit = 0;  ///< bytes of each body kept; 0: all
+  };
+
+  explicit Conversation(Policy policy);
+  Conversation() : Conversation(Policy{}) {}
+  ~Conversation();
+  Conversation(Conversation&&) noexcept;
+  Conversation& operator=(Conversation&&) noexcept;
+
+  /// The session began: the sender was accepted. Call once, first.
+  void open(int64_t at_us);
+  /// A line of the proxy's own ("gateway refused the connection: ECONNREFUSED").
+  void note(int64_t at_us, Phase phase, std::string text);
+  void chunk(const Chunk& chunk);
+  /// Bytes [offset, offset + length) passed but are not known. `omitted`: left out by the body policy, not lost.
+  void hole(From from, int64_t at_us, uint64_t offset, uint64_t length, bool omitted);
+  void close(From from, CloseHow how, int64_t at_us);
+  /// Nothing more comes: what was held becomes events. Call once, last.
+  void finish(int64_t at_us);
+
+  const std::vector<Event>& events() const;
+  const std::vector<Message>& messages() const;
+  const std::optional<TlsFacts>& tls() const;
+
+  /// Where one side's stream turns into TLS records (behind STARTTLS's line end, behind its 220); none before that.
+  std::optional<uint64_t> tls_offset(From from) const;
+
+  /// Bytes below this offset of a side's stream are understood for good.
+  uint64_t stable(From from) const;
+  /// Secret ranges of this side found since the last call, ascending, all below stable(from).
+  std::vector<ByteRange> take_secrets(From from);
+  /// Ranges of the sender's stream that the body policy leaves out, found since the last call, ascending, below stable().
+  std::vector<ByteRange> take_omissions();
+  /// Events that came after kMaxEvents.
+  uint64_t dropped_events() const;
+
+  /// Moves the results out; the conversation is spent.
+  std::vector<Event> release_events();
+  std::vector<Message> release_messages();
+
+ private:
+  struct State;
+  std::unique_ptr<State> s_;
+};
+
+}  // namespace smtpscope
