@@ -1,0 +1,64 @@
+#!/bin/bash
+# Installs what is needed to build smtpscope on Debian 12; with --tests also what its tests need.
+# Never asks anything, needs root or sudo, and does nothing when all is there. Status 1 if a package cannot be installed.
+set -eu
+
+packages=(g++ cmake ninja-build pkg-config ccache libuv1-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev
+          libssl-dev libsqlite3-dev libxxhash-dev)
+test_packages=(catch2 librapidcheck-dev libvalijson-dev clang-14 libclang-rt-14-dev clang-format clang-tidy
+               python3 python3-jsonschema python3-aiosmtpd tshark xxhash postfix sasl2-bin libsasl2-modules swaks openssl
+               curl iproute2 nftables git procps)
+
+case "${1:-}" in
+  "") ;;
+  --tests) packages+=("${test_packages[@]}") ;;
+  *) echo "usage: deploy/install-deps.sh [--tests]" >&2; exit 2 ;;
+esac
+
+if ! command -v apt-get >/dev/null; then
+  echo "install-deps: no apt-get here. Install the equivalents of these Debian 12 packages: ${packages[*]}" >&2
+  exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "install-deps: all ${#packages[@]} packages are installed"
+  exit 0
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install-deps: missing: ${missing[*]}. Run this as root, or install sudo." >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 "$@" </dev/null; }
+
+echo "install-deps: installing ${missing[*]}"
+# Postfix would ask how it is to be set up, tshark whether non-root users may capture. A policy that refuses to start
+# services keeps port 25 of this machine free; it is removed again.
+printf '%s\n' 'postfix postfix/main_mailer_type select No configuration' \
+              'wireshark-common wireshark-common/install-setuid boolean false' |
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive debconf-set-selections 2>/dev/null || true
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+  "${as_root[@]}" chmod 755 $policy
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+apt update >/dev/null || echo "install-deps: apt-get update failed; trying with the lists that are here" >&2
+if ! apt install --no-install-recommends "${missing[@]}" >"${TMPDIR:-/tmp}/smtpscope-apt.$$" 2>&1; then
+  tail -n 30 "${TMPDIR:-/tmp}/smtpscope-apt.$$" >&2
+  rm -f "${TMPDIR:-/tmp}/smtpscope-apt.$$"
+  echo "install-deps: apt-get could not install: ${missing[*]}" >&2
+  exit 1
+fi
+rm -f "${TMPDIR:-/tmp}/smtpscope-apt.$$"
+echo "install-deps: ${#missing[@]} packages installed"

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Checks how the sources hang together. usage: run_layers.py SOURCE_DIR; status 1 and a line for each fault.
+
+ * Includes go one way: proxy -> capture, config; capture and config see only themselves.
+ * capture is pure: no libuv, no sockets, no TLS library, no threads of its own.
+ * A file stays below 500 lines unless LONG_FILES says why.
+ * Nothing half-done is left in the sources.
+"""
+import re
+import sys
+from pathlib import Path
+
+MAY_SEE = {"config": {"config"}, "capture": {"capture"}, "proxy": {"proxy", "capture", "config"}}
+FORBIDDEN = {
+    "capture": r"uv\.h|sys/socket\.h|netinet/.*|arpa/inet\.h|openssl/(?!sha\.h|evp\.h).*|spdlog/.*|CLI/.*",
+    "config": r"uv\.h|sys/socket\.h|openssl/.*|spdlog/.*|CLI/.*|sqlite3\.h",
+}
+MAX_LINES = 500
+LONG_FILES = {}  # path: why it may be longer
+MARKERS = re.compile("TO" "DO|FIX" "ME|X" "XX:")
+SUFFIXES = {".cpp", ".h", ".c", ".py", ".sh", ".cmake", ".js", ".css", ".html"}
+
+
+def sources(root):
+    for top in ("config", "capture", "proxy", "tests", "deploy"):
+        for path in sorted((root / top).rglob("*")):
+            if path.is_file() and (path.suffix in SUFFIXES or path.name == "CMakeLists.txt"):
+                yield path.relative_to(root)
+
+
+def check(root):
+    faults, files, includes = [], 0, 0
+    for path in sources(root):
+        files += 1
+        text = (root / path).read_text(encoding="utf-8")
+        lines = text.splitlines()
+        if len(lines) > MAX_LINES and str(path) not in LONG_FILES:
+            faults.append(f"{path}: {len(lines)} lines, more than {MAX_LINES}: split it")
+        for number, line in enumerate(lines, 1):
+            if MARKERS.search(line):
+                faults.append(f"{path}:{number}: a marker of unfinished work: {line.strip()}")
+            include = re.match(r'\s*#\s*include\s*(["<])([^">]+)[">]', line)
+            top = path.parts[0]
+            if not include or top not in MAY_SEE:
+                continue
+            includes += 1
+            target = include[2]
+            if include[1] == '"':
+                if target.split("/")[0] not in MAY_SEE[top]:
+                    faults.append(f'{path}:{number}: {top} must not include "{target}"')
+                elif not (root / target).exists():
+                    faults.append(f'{path}:{number}: include "{target}" by its path from the root of the project')
+            elif re.fullmatch(FORBIDDEN.get(top, r"(?!)"), target):
+                faults.append(f"{path}:{number}: {top} must not include <{target}>")
+    if files < 20 or includes < 20:
+        faults.append(f"only {files} files and {includes} includes seen in {root}: is this the source folder?")
+    return files, includes, faults
+
+
+if __name__ == "__main__":
+    seen_files, seen_includes, found = check(Path(sys.argv[1]))
+    for fault in found:
+        print(fault)
+    print(f"layers: {seen_files} files, {seen_includes} includes, {len(found)} faults")
+    sys.exit(1 if found else 0)
