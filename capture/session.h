@@ -18,14 +18,14 @@ struct Endpoint {
 
 /// Known when the sender was accepted.
 struct SessionFacts {
-  std::string id;           ///< ULID
-  uint64_t icid = 0;        ///< counts accepted connections since the proxy started
-  std::string instance;     ///< ULID of the run of the proxy that recorded it; empty in a foreign capture
-  int64_t started_us = 0;   ///< Unix time, microseconds
+  std::string id;          ///< ULID
+  uint64_t icid = 0;       ///< counts accepted connections since the proxy started
+  std::string instance;    ///< ULID of the run of the proxy that recorded it; empty in a foreign capture
+  int64_t started_us = 0;  ///< Unix time, microseconds
   Endpoint sender;
   Endpoint gateway;
-  std::string sees;         ///< sender | proxy | proxy-header; empty if unknown
-  std::string filter;       ///< the entry of capture.senders that matched
+  std::string sees;                  ///< sender | proxy | proxy-header; empty if unknown
+  std::string filter;                ///< the entry of capture.senders that matched
   std::string body_policy = "full";  ///< full | headers | none
   uint64_t body_limit = 0;           ///< bytes of each body kept; 0: no limit
 };
@@ -34,9 +34,9 @@ struct SessionFacts {
 struct GatewayConnect {
   enum class State : uint8_t { pending, connected, failed };
   State state = State::pending;
-  int64_t at_us = 0;        ///< when it was known, since the session began
+  int64_t at_us = 0;  ///< when it was known, since the session began
   int64_t took_us = 0;
-  std::string error;        ///< "ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", ... when failed
+  std::string error;  ///< "ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", ... when failed
 };
 
 /// TCP_INFO of one leg at its end.
@@ -49,7 +49,7 @@ struct LegTransport {
 
 struct StreamTotals {
   uint64_t bytes = 0;
-  std::string xxh128;       ///< hex, as xxh128sum prints it; empty: not known
+  std::string xxh128;  ///< hex, as xxh128sum prints it; empty: not known
   bool operator==(const StreamTotals&) const = default;
 };
 
@@ -59,8 +59,9 @@ struct SessionEnd {
   StreamTotals sender_stream, gateway_stream;
   std::optional<LegTransport> sender_leg, gateway_leg;
   std::string proxy_cause;  ///< why the proxy itself ended it ("drain", "no-memory", ...); empty: it did not
-  std::string capture_loss; ///< why recording was incomplete ("overload", "disk: No space left on device"); empty: it was not
-  bool interrupted = false; ///< the recording stops before the session's end (the proxy died)
+  std::string
+      capture_loss;  ///< why recording was incomplete ("overload", "disk: No space left on device"); empty: it was not
+  bool interrupted = false;  ///< the recording stops before the session's end (the proxy died)
 };
 
 /// What the recording left out or covered; counted while it is written or read.

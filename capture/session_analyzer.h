@@ -1,5 +1,6 @@
-// analyze(recording) -> transcript. The records of one session go in, in their order; the transcript comes out. The live
-// path, crash recovery, `show FILE` and every test use this one class, so a transcript is a pure function of its recording.
+// analyze(recording) -> transcript. The records of one session go in, in their order; the transcript comes out. The
+// live path, crash recovery, `show FILE` and every test use this one class, so a transcript is a pure function of its
+// recording.
 #pragma once
 
 #include "capture/recording/record.h"

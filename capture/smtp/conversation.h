@@ -1,6 +1,6 @@
-// The SMTP conversation, understood from the bytes of both sides as they came. Sans-I/O: chunks (with their times) go in,
-// events and messages come out; no clock, no I/O, no callbacks, bounded memory whatever comes. The same input bytes in the
-// same order give the same result however they are cut into chunks.
+// The SMTP conversation, understood from the bytes of both sides as they came. Sans-I/O: chunks (with their times) go
+// in, events and messages come out; no clock, no I/O, no callbacks, bounded memory whatever comes. The same input bytes
+// in the same order give the same result however they are cut into chunks.
 //
 // It also says what may be done with the bytes, for the recorder:
 //  * stable(side): bytes below this offset are understood for good. The recorder writes no byte above it, since only a
@@ -23,10 +23,10 @@ namespace smtpscope {
 
 class Conversation {
  public:
-  static constexpr size_t kMaxHeld = 64 * 1024;        ///< bytes of one side that wait to be understood
-  static constexpr size_t kMaxEventText = 4096;        ///< bytes of a command kept as text
-  static constexpr size_t kMaxReplyText = 16 * 1024;   ///< bytes of a reply kept as text
-  static constexpr size_t kMaxEvents = 20'000;         ///< later ones are counted, not kept
+  static constexpr size_t kMaxHeld = 64 * 1024;       ///< bytes of one side that wait to be understood
+  static constexpr size_t kMaxEventText = 4096;       ///< bytes of a command kept as text
+  static constexpr size_t kMaxReplyText = 16 * 1024;  ///< bytes of a reply kept as text
+  static constexpr size_t kMaxEvents = 20'000;        ///< later ones are counted, not kept
 
   enum class Body : uint8_t { full, headers, none };
   struct Policy {
@@ -42,14 +42,16 @@ class Conversation {
 
   /// The session began: the sender was accepted. Call once, first.
   void open(int64_t at_us);
+  /// The gateway answered the connection attempt; until then the session is in the phase `connect`.
+  void gateway_connected();
   /// A line of the proxy's own ("gateway refused the connection: ECONNREFUSED").
   void note(int64_t at_us, Phase phase, std::string text);
   void chunk(const Chunk& chunk);
-  /// Bytes [offset, offset + length) passed but are not known. `omitted`: left out by the body policy, not lost.
-  void hole(From from, int64_t at_us, uint64_t offset, uint64_t length, bool omitted);
+  /// The next `length` bytes of this side passed but are not known (lost, or left out by the body policy).
+  void hole(From from, int64_t at_us, uint64_t length);
   void close(From from, CloseHow how, int64_t at_us);
-  /// Nothing more comes: what was held becomes events. Call once, last.
-  void finish(int64_t at_us);
+  /// Nothing more comes: what was held becomes events, and everything is stable. A second call does nothing.
+  void finish();
 
   const std::vector<Event>& events() const;
   const std::vector<Message>& messages() const;
@@ -62,7 +64,8 @@ class Conversation {
   uint64_t stable(From from) const;
   /// Secret ranges of this side found since the last call, ascending, all below stable(from).
   std::vector<ByteRange> take_secrets(From from);
-  /// Ranges of the sender's stream that the body policy leaves out, found since the last call, ascending, below stable().
+  /// Ranges of the sender's stream that the body policy leaves out, found since the last call, ascending, below
+  /// stable().
   std::vector<ByteRange> take_omissions();
   /// Events that came after kMaxEvents.
   uint64_t dropped_events() const;

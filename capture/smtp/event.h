@@ -28,10 +28,28 @@ struct ByteRange {
 };
 
 enum class Verb : uint8_t {
-  none, ehlo, helo, lhlo, mail, rcpt, data, bdat, rset, noop, quit, vrfy, expn, help, starttls, auth,
+  none,
+  ehlo,
+  helo,
+  lhlo,
+  mail,
+  rcpt,
+  data,
+  bdat,
+  rset,
+  noop,
+  quit,
+  vrfy,
+  expn,
+  help,
+  starttls,
+  auth,
   auth_response,  // a line that answers a 334 challenge; its text is masked
-  etrn, turn, xclient, xforward,
-  http,           // GET, POST, CONNECT, ...: no SMTP client
+  etrn,
+  turn,
+  xclient,
+  xforward,
+  http,  // GET, POST, CONNECT, ...: no SMTP client
   unknown,
 };
 
@@ -44,20 +62,20 @@ struct Event {
   Kind kind = Kind::note;
   From from = From::proxy;
   Phase phase = Phase::connect;
-  bool complete = true;      ///< false: the stream ended (or lost bytes) in the middle of it
-  bool truncated = false;    ///< text was cut at the limit; `bytes` still counts all
-  bool bare_lf = false;      ///< a line of it ended in LF without CR
-  int32_t answers = -1;      ///< reply: index of the event that it answers; -1: none (banner, unsolicited)
-  uint16_t code = 0;         ///< reply: 200..599 as sent; 0: a line without a code
-  Verb verb = Verb::none;    ///< command
+  bool complete = true;          ///< false: the stream ended (or lost bytes) in the middle of it
+  bool truncated = false;        ///< text was cut at the limit; `bytes` still counts all
+  bool bare_lf = false;          ///< a line of it ended in LF without CR
+  int32_t answers = -1;          ///< reply: index of the event that it answers; -1: none (banner, unsolicited)
+  uint16_t code = 0;             ///< reply: 200..599 as sent; 0: a line without a code
+  Verb verb = Verb::none;        ///< command
   CloseHow how = CloseHow::fin;  ///< close
-  int64_t at_us = 0;         ///< its first byte
-  int64_t end_us = 0;        ///< its last byte
+  int64_t at_us = 0;             ///< its first byte
+  int64_t end_us = 0;            ///< its last byte
   uint64_t offset = 0;
-  uint64_t bytes = 0;        ///< on the wire, line ends included
-  uint64_t lines = 0;        ///< body
-  std::string text;          ///< raw bytes without the last line end; lines of a reply are joined by '\n'; body: see head
-  std::string sha256;        ///< body: hex, of the bytes without the final dot line; empty if not recorded whole
+  uint64_t bytes = 0;  ///< on the wire, line ends included
+  uint64_t lines = 0;  ///< body
+  std::string text;    ///< raw bytes without the last line end; lines of a reply are joined by '\n'; body: see head
+  std::string sha256;  ///< body: hex, of the bytes without the final dot line; empty if not recorded whole
 };
 
 std::string_view name(Event::Kind);
@@ -75,25 +93,25 @@ struct Message {
   std::string mail_from;
   std::optional<uint64_t> size_declared;  ///< SIZE=, RFC 1870
   std::vector<Recipient> recipients;
-  int32_t mail = -1, mail_reply = -1;    ///< events; -1: none
-  int32_t data = -1, data_reply = -1;    ///< DATA, or the first BDAT
-  int32_t body = -1;                     ///< event of kind body
-  int32_t final_reply = -1;              ///< the reply to the end of data
-  uint64_t bytes = 0;                    ///< of the body as sent, without the final dot line
+  int32_t mail = -1, mail_reply = -1;  ///< events; -1: none
+  int32_t data = -1, data_reply = -1;  ///< DATA, or the first BDAT
+  int32_t body = -1;                   ///< event of kind body
+  int32_t final_reply = -1;            ///< the reply to the end of data
+  uint64_t bytes = 0;                  ///< of the body as sent, without the final dot line
   std::string sha256;
-  std::string queue_id;                  ///< the gateway's name for it, taken from the final reply
+  std::string queue_id;  ///< the gateway's name for it, taken from the final reply
   bool bdat = false;
-  bool ended = false;                    ///< the sender sent all of it (dot line, or BDAT LAST)
-  bool accepted = false;                 ///< the final reply was 2xx
-  bool withdrawn = false;                ///< given up by the sender before DATA: RSET, QUIT, a new EHLO
+  bool ended = false;      ///< the sender sent all of it (dot line, or BDAT LAST)
+  bool accepted = false;   ///< the final reply was 2xx
+  bool withdrawn = false;  ///< given up by the sender before DATA: RSET, QUIT, a new EHLO
 };
 
 /// What could be read of TLS from outside.
 struct TlsFacts {
-  std::string mode;            ///< "starttls" or "implicit"
+  std::string mode;                                 ///< "starttls" or "implicit"
   std::string client_version, server_version, sni;  ///< as named in the hellos; empty if not seen
-  std::string alert;           ///< "sender: handshake_failure(40)"; empty if none was readable
-  bool application_data = false;  ///< records of both sides after the handshake were seen
+  std::string alert;                                ///< "sender: handshake_failure(40)"; empty if none was readable
+  bool application_data = false;                    ///< records of both sides after the handshake were seen
 };
 
 }  // namespace smtpscope

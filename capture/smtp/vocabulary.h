@@ -11,14 +11,29 @@ namespace smtpscope {
 enum class From : uint8_t { sender, gateway, proxy };
 
 /// Where in the session something happened. `tls` is a handshake or what is hidden behind it.
-enum class Phase : uint8_t { connect, banner, helo, starttls, tls, auth, mail, rcpt, data, body, end_of_data, quit, idle };
+enum class Phase : uint8_t {
+  connect,
+  banner,
+  helo,
+  starttls,
+  tls,
+  auth,
+  mail,
+  rcpt,
+  data,
+  body,
+  end_of_data,
+  quit,
+  idle
+};
 
 /// Who broke it. `policy`: the gateway decided so by its rules.
 enum class Party : uint8_t { sender, gateway, network, dns, policy, proxy, unknown };
 
 enum class Confidence : uint8_t { certain, likely, possible };
 
-/// How one side ended its stream. `timeout`: the kernel gave up (keep-alive or retransmission), nothing came on the wire.
+/// How one side ended its stream. `timeout`: the kernel gave up (keep-alive or retransmission), nothing came on the
+/// wire.
 enum class CloseHow : uint8_t { fin, rst, timeout };
 
 enum class Verdict : uint8_t { delivered, breakdown, no_mail, unknown };

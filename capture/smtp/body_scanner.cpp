@@ -1,0 +1,87 @@
+#include "capture/smtp/body_scanner.h"
+
+#include <cstring>
+
+namespace smtpscope {
+
+void BodyScanner::line_end(bool crlf) {
+  // Called with offset_ just behind the LF. The first empty line ends the header.
+  if (!header_end_ && line_from_ && offset_ - *line_from_ <= (crlf ? 2U : 1U)) header_end_ = offset_;
+  ++lines_;
+  crlf_ = crlf;
+  state_ = State::line_start;
+  line_from_ = offset_;
+}
+
+size_t BodyScanner::feed(std::string_view bytes) {
+  size_t i = 0;
+  while (i < bytes.size() && state_ != State::ended) {
+    if (state_ == State::text) {
+      const void* lf = std::memchr(bytes.data() + i, '\n', bytes.size() - i);
+      if (lf == nullptr) {
+        offset_ += bytes.size() - i;
+        previous_ = bytes.back();
+        i = bytes.size();
+        break;
+      }
+      const size_t at = static_cast<size_t>(static_cast<const char*>(lf) - bytes.data());
+      const char before = at > i ? bytes[at - 1] : previous_;
+      offset_ += at + 1 - i;
+      i = at + 1;
+      line_end(before == '\r');
+      previous_ = '\n';
+      continue;
+    }
+    const char c = bytes[i];
+    if (state_ == State::line_start && c != '.') {
+      state_ = State::text;  // read again as text
+      continue;
+    }
+    ++i;
+    ++offset_;
+    if (state_ == State::line_start) {
+      state_ = State::dot;
+    } else if (c == '\n') {
+      const bool crlf = state_ == State::dot_cr;
+      if (crlf && crlf_) {
+        state_ = State::ended;
+      } else {
+        if (!look_alike_) look_alike_ = offset_;
+        line_end(crlf);
+      }
+    } else {
+      state_ = state_ == State::dot && c == '\r' ? State::dot_cr : State::text;
+    }
+    previous_ = c;
+  }
+  switch (state_) {
+    case State::ended:
+      safe_ = offset_ < start_ + 5 ? start_ : offset_ - 5;
+      break;
+    case State::dot_cr:
+      safe_ = back(4);
+      break;
+    case State::dot:
+      safe_ = back(3);
+      break;
+    case State::line_start:
+      safe_ = back(2);
+      break;
+    case State::text:
+      safe_ = previous_ == '\r' ? back(1) : offset_;
+      break;
+  }
+  return i;
+}
+
+void BodyScanner::skip(uint64_t length) {
+  offset_ += length;
+  if (state_ != State::ended) state_ = State::text;
+  previous_ = 0;
+  safe_ = offset_;
+  line_from_.reset();
+}
+
+uint64_t BodyScanner::content_length() const { return offset_ - start_ - (ended() ? 3 : 0); }
+
+}  // namespace smtpscope

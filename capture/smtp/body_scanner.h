@@ -1,0 +1,53 @@
+// Follows one message body sent with DATA up to its final dot line (RFC 5321 4.1.1.4), however it is cut, and says
+// which of its bytes the body policy keeps. Only CRLF . CRLF ends a message; other line ends around a lone dot are
+// remembered as look-alikes, since some servers take them for the end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace smtpscope {
+
+class BodyScanner {
+ public:
+  /// `start`: offset of the first body byte in the sender's stream.
+  explicit BodyScanner(uint64_t start) : start_(start), offset_(start), safe_(start), line_from_(start) {}
+
+  /// Reads on. Returns how many bytes belong to the body, the final dot line included; ended() then tells whether it
+  /// came.
+  size_t feed(std::string_view bytes);
+  /// `length` bytes passed unseen.
+  void skip(uint64_t length);
+
+  bool ended() const { return state_ == State::ended; }
+  uint64_t start() const { return start_; }
+  uint64_t offset() const { return offset_; }  ///< behind the last byte read
+  uint64_t lines() const { return lines_; }
+  /// Length of the message as sent, without the final dot line (RFC 5321: the CRLF before the dot belongs to the
+  /// message).
+  uint64_t content_length() const;
+  /// Bytes below this offset cannot belong to the final CRLF . CRLF.
+  uint64_t safe() const { return safe_; }
+  /// Offset just behind the first look-alike of an end, none if there was none.
+  std::optional<uint64_t> look_alike() const { return look_alike_; }
+  /// Offset of the first byte behind the header's blank line, none while inside the header.
+  std::optional<uint64_t> header_end() const { return header_end_; }
+
+ private:
+  enum class State : uint8_t { text, line_start, dot, dot_cr, ended };
+
+  void line_end(bool crlf);
+  uint64_t back(uint64_t n) const { return offset_ - start_ < n ? start_ : offset_ - n; }
+
+  uint64_t start_, offset_, safe_;
+  uint64_t lines_ = 0;
+  State state_ = State::line_start;
+  bool crlf_ = true;                   ///< the last line end was CRLF (the DATA line's own, at first)
+  std::optional<uint64_t> line_from_;  ///< where the line now read began; none behind unseen bytes
+  char previous_ = '\n';
+  std::optional<uint64_t> look_alike_, header_end_;
+};
+
+}  // namespace smtpscope
