@@ -819,11 +819,8 @@ struct Conversation::State {
         return step_sender(bytes, offset);
       }
     }
+    if (sender.lost_sync) return skip_line(sender, bytes);
     const size_t lf = bytes.substr(0, kMaxHeld).find('\n');
-    if (sender.lost_sync) {
-      sender.lost_sync = lf == std::string_view::npos;
-      return lf == std::string_view::npos ? bytes.size() : lf + 1;
-    }
     if (lf == std::string_view::npos) {
       if (bytes.size() < kMaxHeld) return 0;
       begin_long_line(bytes.substr(0, kMaxHeld), offset, at_us);
@@ -833,6 +830,13 @@ struct Conversation::State {
     sender.position = offset + lf + 1;
     command(bytes.substr(0, length), offset, lf + 1, at_us, sender.time_of(offset + lf), true);
     return lf + 1;
+  }
+
+  /// The rest of a line whose beginning is not known.
+  static size_t skip_line(Stream& stream, std::string_view bytes) {
+    const size_t lf = bytes.find('\n');
+    stream.lost_sync = lf == std::string_view::npos;
+    return stream.lost_sync ? bytes.size() : lf + 1;
   }
 
   /// Bytes from `offset` that arrived at one time, so that events get the times of their own bytes.
@@ -912,11 +916,8 @@ struct Conversation::State {
         return step_gateway(bytes, offset);
       }
     }
+    if (gateway.lost_sync) return skip_line(gateway, bytes);
     const size_t lf = bytes.substr(0, kMaxHeld).find('\n');
-    if (gateway.lost_sync) {
-      gateway.lost_sync = lf == std::string_view::npos;
-      return lf == std::string_view::npos ? bytes.size() : lf + 1;
-    }
     if (lf == std::string_view::npos) {
       if (bytes.size() < kMaxHeld) return 0;
       gateway.lost_sync = true;  // a reply line of this size has no end worth waiting for

@@ -1,0 +1,72 @@
+// No secret of an AUTH exchange is in what may be written, in any mechanism, step or segmentation.
+#include "capture/smtp/auth.h"
+
+#include "tests/capture/smtp/conversation_case.h"
+
+using namespace smtpscope;
+using namespace smtpscope::test;
+
+namespace {
+const std::string kSecret = "AGFsaWNlAHMzY3IzdHBhc3M=";
+std::vector<Turn> with_greeting(std::vector<Turn> more) {
+  std::vector<Turn> turns{G("220 gw\r\n"), S("EHLO x\r\n"), G("250-gw\r\n250 AUTH PLAIN LOGIN\r\n")};
+  turns.insert(turns.end(), more.begin(), more.end());
+  return turns;
+}
+void check_masked(const std::vector<Turn>& turns) {
+  const Outcome o = settle(with_greeting(turns));
+  INFO(o.dump << o.written[0] << o.written[1]);
+  CHECK(o.dump.find(kSecret) == std::string::npos);
+  CHECK(o.written[0].find(kSecret) == std::string::npos);
+  CHECK(o.written[1].find(kSecret) == std::string::npos);
+  CHECK(o.written[0].find(std::string(kSecret.size(), '*')) != std::string::npos);
+}
+}  // namespace
+
+TEST_CASE("every way to send a secret is masked at equal length") {
+  check_masked({S("AUTH PLAIN " + kSecret + "\r\n"), G("235 ok\r\n")});
+  check_masked({S("auth  plain   " + kSecret + "\r\n"), G("535 no\r\n")});
+  check_masked({S(" AUTH\tPLAIN " + kSecret + "\n"), G("535 no\r\n")});
+  check_masked({S("AUTH PLAIN\r\n"), G("334 \r\n"), S(kSecret + "\r\n"), G("235 ok\r\n")});
+  check_masked({S("AUTH LOGIN\r\n"), G("334 VXNlcm5hbWU6\r\n"), S("dXNlcg==\r\n"), G("334 UGFzc3dvcmQ6\r\n"),
+                S(kSecret + "\r\n"), G("535 no\r\n")});
+  check_masked({S("AUTH LOGIN\r\ndXNlcg==\r\n" + kSecret + "\r\n"), G("334 a\r\n334 b\r\n235 ok\r\n")});
+  check_masked({S("AUTH LOGIN\r\ndXNlcg==\r\n" + kSecret + "\r\n"), G("503 no\r\n500 ?\r\n500 ?\r\n")});
+  check_masked(
+      {S("AUTH LOGIN\r\n"), G("503 no\r\n"), S("dXNlcg==\r\n"), G("500 ?\r\n"), S(kSecret + "\r\n"), G("500 ?\r\n")});
+  check_masked({S("AUTH CRAM-MD5\r\n"), G("334 PDEyMz4=\r\n"), S(kSecret + "\r\n"), G("235 ok\r\n")});
+  check_masked({S("AUTH XOAUTH2 " + kSecret + "\r\n"), G("334 eyJ\r\n"), S("\r\n"), G("535 no\r\n")});
+  check_masked({S("AUTH FOOMECH " + kSecret + "\r\n"), G("504 no\r\n")});
+  check_masked({S("AUTH " + kSecret + "\r\n"), G("501 no\r\n")});
+  check_masked({S("AUTH LOGIN\r\n"), G("334 a\r\n"), S("dXNlcg==\r\n"), G("334 b\r\n"), S(kSecret)});
+  check_masked({S("AUTH PLAIN " + kSecret)});
+  check_masked({S("AUTH LOGIN\r\n"), G("334 a\r\n"), S("*\r\n"), G("501 cancelled\r\n"),
+                S("AUTH PLAIN " + kSecret + "\r\n"), G("235 ok\r\n")});
+  check_masked({S("AUTH PLAIN " + kSecret + "\r\n"), G("535 bad credentials " + kSecret + " for you\r\n")});
+  check_masked({S("DATA\r\nAUTH PLAIN " + kSecret + "\r\n"), G("503 no\r\n535 no\r\n")});
+  check_masked({S("STARTTLS\r\nAUTH PLAIN " + kSecret + "\r\n"), G("454 no\r\n535 no\r\n")});
+}
+
+TEST_CASE("what is no secret stays") {
+  const Outcome o =
+      settle(with_greeting({S("AUTH PLAIN " + kSecret + "\r\nMAIL FROM:<a@b>\r\n"), G("235 ok\r\n250 ok\r\n")}));
+  CHECK(o.dump.find("verb=MAIL") != std::string::npos);
+  CHECK(o.written[0].find("AUTH PLAIN ****") != std::string::npos);
+  CHECK(o.written[0].find("MAIL FROM:<a@b>") != std::string::npos);
+}
+
+TEST_CASE("a decoded password is found in an echo") {
+  const Outcome o =
+      settle(with_greeting({S("AUTH PLAIN " + kSecret + "\r\n"), G("535 alice s3cr3tpass is wrong\r\n")}));
+  CHECK(o.written[1].find("s3cr3tpass") == std::string::npos);
+  CHECK(o.dump.find("alice ********** is wrong") != std::string::npos);
+  CHECK(o.dump.find("s3cr3tpass") == std::string::npos);
+}
+
+TEST_CASE("an endless AUTH line stays masked to its end") {
+  const std::string endless(150'000, 'Q');
+  const Outcome o = settle(
+      with_greeting({S("AUTH PLAIN " + endless + "\r\n"), G("500 too long\r\n"), S("QUIT\r\n"), G("221 bye\r\n")}));
+  CHECK(o.written[0].find("QQ") == std::string::npos);
+  CHECK(o.dump.find("code=221") != std::string::npos);
+}
