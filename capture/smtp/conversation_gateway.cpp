@@ -1,0 +1,196 @@
+// Replies: read line by line, matched to what they answer, and what they do to the session.
+#include "capture/smtp/conversation_state.h"
+
+namespace smtpscope {
+
+void Conversation::State::reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us,
+                                     int64_t end_us, bool complete) {
+  std::string text(line);
+  if (!echoes.empty())
+    for (const ByteRange& echo : echoes.find_in(line)) {
+      gateway_secrets.push_back({offset + echo.offset, echo.length});
+      std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(echo.offset), echo.length, '*');
+    }
+  const ReplyLine parsed = parse_reply_line(line);
+  // A code that changes inside a reply begins a new one (postscreen: 220-... and then 250-...).
+  if (reply_open && parsed.code != 0 && parsed.code != reply.code) finish_reply(false);
+  const bool more_of_same = reply_open;
+  if (!more_of_same) {
+    reply = Event{};
+    reply.kind = Event::Kind::reply;
+    reply.from = From::gateway;
+    reply.code = parsed.code;
+    reply.offset = offset;
+    reply.at_us = at_us;
+    reply_open = true;
+  } else if (reply.text.size() <= kMaxReplyText) {
+    reply.text += '\n';
+  }
+  if (reply.text.size() <= kMaxReplyText) reply.text += text;
+  reply.bytes = offset + wire - reply.offset;
+  reply.end_us = end_us;
+  reply.bare_lf = reply.bare_lf || (complete && wire == line.size() + 1);
+  const bool goes_on = parsed.continues || (more_of_same && parsed.code == 0);
+  if (!goes_on || !complete) finish_reply(complete);
+}
+
+void Conversation::State::finish_reply(bool complete) {
+  if (!reply_open) return;
+  reply_open = false;
+  reply.complete = complete;
+  // A blank line may go unanswered: only a complaint answers it.
+  while (owed.size() > 1 && owed.front().to == Owed::To::blank_line && reply.code < 500) owed.pop_front();
+  const bool early = owed.empty();
+  const Owed owes = early ? Owed{} : owed.front();
+  reply.answers = early || owes.to == Owed::To::banner ? -1 : owes.event;
+  reply.phase = phase_of_reply(early, owes);
+  const uint16_t code = reply.code;
+  const int32_t index = push(std::move(reply));
+  reply = Event{};
+  if (early) return;
+  owed.pop_front();
+  answered(owes, index, code);
+}
+
+Phase Conversation::State::phase_of_reply(bool early, const Owed& owes) const {
+  if (early) return here();
+  switch (owes.to) {
+    case Owed::To::banner:
+      return Phase::banner;
+    case Owed::To::body:
+      return mode == Mode::body && !retaining ? Phase::body : Phase::end_of_data;
+    case Owed::To::bdat:
+      return Phase::body;
+    case Owed::To::bdat_last:
+      return Phase::end_of_data;
+    default:
+      return owes.event >= 0 ? events[static_cast<size_t>(owes.event)].phase : here();
+  }
+}
+
+void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16_t code) {
+  const bool ok = code >= 200 && code < 300;
+  Message* m = owes.message >= 0 ? &messages[static_cast<size_t>(owes.message)] : nullptr;
+  const Verb verb = owes.event >= 0 ? events[static_cast<size_t>(owes.event)].verb : Verb::none;
+  switch (owes.to) {
+    case Owed::To::banner:
+      banner_done = true;
+      break;
+    case Owed::To::command:
+      if (ok && (verb == Verb::ehlo || verb == Verb::helo || verb == Verb::lhlo)) {
+        helo_done = true;
+        tls_may_start = false;  // plain SMTP went on behind STARTTLS (a capture that was decrypted)
+      }
+      if (verb == Verb::mail && m != nullptr) mail_answered(owes.message, reply_event, code);
+      if (verb == Verb::rcpt && m != nullptr && owes.recipient >= 0) {
+        Recipient& r = m->recipients[static_cast<size_t>(owes.recipient)];
+        r.reply = reply_event;
+        r.code = code;
+      }
+      break;
+    case Owed::To::data:
+      data_answered(owes, m, reply_event, code);
+      break;
+    case Owed::To::body:
+      if (mode == Mode::body && code != 421) end_at_look_alike();
+      settle(owes.message, reply_event, ok);
+      break;
+    case Owed::To::bdat:
+      if (!ok) settle(owes.message, reply_event, false);
+      break;
+    case Owed::To::bdat_last:
+      settle(owes.message, reply_event, ok);
+      break;
+    case Owed::To::auth:
+    case Owed::To::auth_response:
+      if (code == 334)
+        challenge = owed.empty() || owed.front().to != Owed::To::auth_response;
+      else
+        auth_tail = !ok;
+      break;
+    case Owed::To::starttls:
+      starttls_answered(code);
+      break;
+    case Owed::To::blank_line:
+      break;
+  }
+}
+
+void Conversation::State::settle(int32_t index, int32_t reply_event, bool ok) {
+  if (index < 0 || messages[static_cast<size_t>(index)].final_reply >= 0) return;
+  Message& m = messages[static_cast<size_t>(index)];
+  m.final_reply = reply_event;
+  m.accepted = ok;
+  if (ok && reply_event >= 0) m.queue_id = parse_queue_id(events[static_cast<size_t>(reply_event)].text);
+}
+
+void Conversation::State::mail_answered(int32_t index, int32_t reply_event, uint16_t code) {
+  Message& m = messages[static_cast<size_t>(index)];
+  m.mail_reply = reply_event;
+  if (code != 503 || index == 0 || index + 1 != static_cast<int32_t>(messages.size()) || m.data >= 0) return;
+  Message& first = messages[static_cast<size_t>(index - 1)];
+  if (first.withdrawn || first.data >= 0 || first.mail_reply < 0) return;
+  const uint16_t first_code = events[static_cast<size_t>(first.mail_reply)].code;
+  if (first_code < 200 || first_code >= 300) return;
+  const auto shift = static_cast<int32_t>(first.recipients.size());
+  for (Owed& o : owed)
+    if (o.message == index) {
+      o.message = index - 1;
+      if (o.recipient >= 0) o.recipient += shift;
+    }
+  std::move(m.recipients.begin(), m.recipients.end(), std::back_inserter(first.recipients));
+  if (message == index) message = index - 1;
+  messages.pop_back();
+}
+
+void Conversation::State::data_answered(const Owed& owes, Message* m, int32_t reply_event, uint16_t code) {
+  if (m != nullptr) m->data_reply = reply_event;
+  if (mode != Mode::await_data) return;
+  if (code >= 300 && code < 400) {
+    mode = Mode::body;
+    owed.push_front({Owed::To::body, -1, owes.message, -1});
+  } else {
+    mode = Mode::command;
+  }
+  read_sender();
+}
+
+void Conversation::State::end_at_look_alike() {
+  if (!retaining || retained.size() > kMaxRetained) return;
+  const uint64_t end = *scanner->look_alike();
+  if (body_event >= 0) {
+    Event& event = events[static_cast<size_t>(body_event)];
+    event.bytes = end - event.offset;
+    event.complete = true;
+    event.text = digest.head();
+    event.end_us = retained_marks.front().at_us;
+  }
+  if (message >= 0) {
+    Message& m = messages[static_cast<size_t>(message)];
+    m.bytes = end - scanner->start() - 2;  // without the dot and its LF
+    m.ended = true;
+  }
+  std::string rest = std::move(retained);
+  std::vector<Stream::Mark> marks = std::move(retained_marks);
+  leave_body();
+  sender.position = end;
+  sender.held = std::move(rest);
+  sender.marks = std::move(marks);
+  read_sender();
+}
+
+void Conversation::State::starttls_answered(uint16_t code) {
+  if (mode != Mode::await_starttls) return;
+  mode = Mode::command;
+  if (code == 220) {
+    tls_may_start = true;
+    sender_tls_at = sender.position;
+    gateway_tls_at = reply_end;
+    helo_done = false;
+    withdraw();
+    tls.emplace().mode = "starttls";
+  }
+  read_sender();
+}
+
+}  // namespace smtpscope
