@@ -1,6 +1,46 @@
+// The command line: which subcommand runs, and the exit code. Each subcommand is a file in proxy/commands/.
+#include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
+#include <string>
 
-int main() {
-  std::puts("smtpscope");
-  return 0;
+#include "proxy/commands/commands.h"
+#include "proxy/version.h"
+
+namespace {
+
+constexpr const char* kPurpose =
+    "smtpscope stands between SMTP senders and a mail gateway, passes every byte on unchanged, records the sessions of "
+    "the "
+    "senders you name, and shows the exact point at which each one broke.";
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 nothing matched, 5 proxy not reachable, 78 configuration error.\n"
+    "Configuration: --config FILE, else $SMTPSCOPE_CONFIG, else ./smtpscope.jsonc, else "
+    "/etc/smtpscope/smtpscope.jsonc.";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using smtpscope::ExitCode;
+  try {
+    CLI::App app{kPurpose, "smtpscope"};
+    app.footer(kExitCodes);
+    app.set_version_flag("--version", std::string("smtpscope ") + smtpscope::version());
+    app.require_subcommand(1);
+
+    ExitCode exit_code = ExitCode::ok;
+    // register_NAME(app, exit_code) of every command, in the order in which --help shows them.
+
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+      // Help and version are "errors" with code 0 to CLI11; everything else is a usage error.
+      return app.exit(e) == 0 ? static_cast<int>(ExitCode::ok) : static_cast<int>(ExitCode::usage);
+    }
+    return static_cast<int>(exit_code);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "smtpscope: %s\n", e.what());
+    return static_cast<int>(ExitCode::failed);
+  }
 }

@@ -1,0 +1,24 @@
+// The subcommands of smtpscope. Each lives in a file of its own in this folder, adds itself to the command line with
+// its register function, and leaves its exit code in the place given to it when its callback has run.
+//
+// Callbacks keep their arguments alive themselves (a shared_ptr captured by the lambda). What they throw ends the
+// program with status 1 and the exception's text on stderr; throw CLI::ValidationError for a usage error (status 2).
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace smtpscope {
+
+/// What the program ends with (DESIGN 6; documented in `smtpscope --help`).
+enum class ExitCode : int {
+  ok = 0,
+  failed = 1,             ///< what was asked for could not be done
+  usage = 2,              ///< the command line is wrong
+  no_match = 3,           ///< nothing in the store matched
+  proxy_unreachable = 5,  ///< no running proxy answered
+  config = 78,            ///< the configuration is wrong (EX_CONFIG of sysexits.h)
+};
+
+}  // namespace smtpscope
