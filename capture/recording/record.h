@@ -1,5 +1,5 @@
-// What a recording says of one session, in order: a SessionFacts first, then how the gateway was reached, data, holes and
-// closes as they came, and a SessionEnd last (missing if the proxy died). pcapng is only its spelling.
+// What a recording says of one session, in order: a SessionFacts first, then how the gateway was reached, data, holes
+// and closes as they came, and a SessionEnd last (missing if the proxy died). pcapng is only its spelling.
 #pragma once
 
 #include <string>

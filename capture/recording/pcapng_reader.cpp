@@ -1,0 +1,292 @@
+#include "capture/recording/pcapng_reader.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "capture/recording/pcapng_writer.h"
+
+namespace smtpscope {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint32_t kSectionHeader = 0x0A0D0D0A, kByteOrder = 0x1A2B3C4D, kEnhancedPacket = 6;
+constexpr uint32_t kMaxBlock = 1 << 20;
+
+template <class T>
+T get(std::string_view bytes, size_t at) {
+  T value{};
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+uint16_t get16(std::string_view b, size_t at) { return ntohs(get<uint16_t>(b, at)); }
+uint32_t get32(std::string_view b, size_t at) { return ntohl(get<uint32_t>(b, at)); }
+
+struct End {
+  std::array<uint8_t, 16> ip{};
+  uint16_t port = 0;
+  auto operator<=>(const End&) const = default;
+};
+
+struct Packet {
+  End from, to;
+  uint32_t sequence = 0;
+  uint8_t flags = 0;
+  uint64_t at_us = 0;
+  std::string_view payload, comment;
+};
+
+/// The packet in an enhanced packet block's body, none if it is not a whole TCP packet of ours.
+std::optional<Packet> parse_packet(std::string_view body) {
+  if (body.size() < 20) return std::nullopt;
+  Packet p;
+  p.at_us = uint64_t{get<uint32_t>(body, 4)} << 32 | get<uint32_t>(body, 8);
+  const uint32_t captured = get<uint32_t>(body, 12);
+  if (captured > body.size() - 20 || captured < 40) return std::nullopt;
+  std::string_view ip = body.substr(20, captured);
+  const bool v6 = static_cast<uint8_t>(ip[0]) >> 4 == 6;
+  const size_t header = v6 ? 40 : 20;
+  if (ip.size() < header + 20) return std::nullopt;
+  const size_t size = v6 ? 16 : 4, at = v6 ? 8 : 12;
+  std::memcpy(p.from.ip.data(), ip.data() + at, size);
+  std::memcpy(p.to.ip.data(), ip.data() + at + size, size);
+  const std::string_view tcp = ip.substr(header);
+  p.from.port = get16(tcp, 0);
+  p.to.port = get16(tcp, 2);
+  p.sequence = get32(tcp, 4);
+  p.flags = static_cast<uint8_t>(tcp[13]);
+  p.payload = tcp.substr(20);
+  std::string_view options = body.substr(std::min<size_t>(body.size(), 20 + (size_t{captured} + 3) / 4 * 4));
+  while (options.size() >= 4) {
+    const uint16_t code = get<uint16_t>(options, 0), length = get<uint16_t>(options, 2);
+    if (code == 0 || length > options.size() - 4) break;
+    if (code == 1) p.comment = options.substr(4, length);
+    options.remove_prefix(std::min<size_t>(options.size(), 4 + (size_t{length} + 3) / 4 * 4));
+  }
+  return p;
+}
+
+std::string text(const json& j, const char* key) {
+  const auto it = j.find(key);
+  return it != j.end() && it->is_string() ? it->get<std::string>() : std::string{};
+}
+template <class T>
+T number(const json& j, const char* key) {
+  const auto it = j.find(key);
+  return it != j.end() && it->is_number_integer() ? it->get<T>() : T{};
+}
+
+SessionFacts facts_of(const json& j) {
+  SessionFacts f;
+  f.id = text(j, "id");
+  f.icid = number<uint64_t>(j, "icid");
+  f.instance = text(j, "instance");
+  f.started_us = number<int64_t>(j, "started_us");
+  f.sender = {text(j, "sender_ip"), number<uint16_t>(j, "sender_port")};
+  f.gateway = {text(j, "gateway_ip"), number<uint16_t>(j, "gateway_port")};
+  f.sees = text(j, "sees");
+  f.filter = text(j, "filter");
+  f.body_policy = text(j, "body_policy");
+  f.body_limit = number<uint64_t>(j, "body_limit");
+  return f;
+}
+
+GatewayConnect connect_of(const json& j) {
+  GatewayConnect c;
+  const std::string state = text(j, "state");
+  c.state = state == "connected" ? GatewayConnect::State::connected
+            : state == "failed"  ? GatewayConnect::State::failed
+                                 : GatewayConnect::State::pending;
+  c.at_us = number<int64_t>(j, "at_us");
+  c.took_us = number<int64_t>(j, "took_us");
+  c.error = text(j, "error");
+  return c;
+}
+
+SessionEnd end_of(const json& j) {
+  SessionEnd e;
+  e.at_us = number<int64_t>(j, "at_us");
+  e.sender_stream = {number<uint64_t>(j, "sender_bytes"), text(j, "sender_xxh128")};
+  e.gateway_stream = {number<uint64_t>(j, "gateway_bytes"), text(j, "gateway_xxh128")};
+  if (j.contains("sender_rtt_us"))
+    e.sender_leg = {number<uint32_t>(j, "sender_rtt_us"), number<uint32_t>(j, "sender_retransmits"),
+                    number<uint32_t>(j, "sender_mss")};
+  if (j.contains("gateway_rtt_us"))
+    e.gateway_leg = {number<uint32_t>(j, "gateway_rtt_us"), number<uint32_t>(j, "gateway_retransmits"),
+                     number<uint32_t>(j, "gateway_mss")};
+  e.proxy_cause = text(j, "proxy_cause");
+  e.capture_loss = text(j, "capture_loss");
+  e.interrupted = j.value("interrupted", false);
+  return e;
+}
+
+class Reader {
+ public:
+  explicit Reader(const OnRecord& on_record) : on_record_(on_record) {}
+
+  void packet(const Packet& p, ByteRange block) {
+    json comment;
+    std::string kind;
+    if (!p.comment.empty()) {
+      comment = json::parse(p.comment, nullptr, false);
+      if (comment.is_object()) kind = text(comment, "smtpscope");
+    }
+    if (kind == "session/1") return open(p, comment, block);
+    const auto found = find(p);
+    if (!found) {
+      ++ignored;
+      return;
+    }
+    const auto [key, index, from] = *found;
+    Flow& flow = flows_[key][index];
+    const auto at_us = static_cast<int64_t>(p.at_us) - flow.started_us;
+    uint64_t& next = flow.next[from == From::sender ? 0 : 1];
+    if (const uint32_t missing = p.sequence - static_cast<uint32_t>(flow.isn[from == From::sender ? 0 : 1] + next);
+        missing != 0) {
+      on_record_(flow.number, Hole{from, at_us, next - 1, missing, "lost"}, block);
+      next += missing;
+    }
+    if (kind == "connect/1") {
+      if (p.flags & 2) next = 1;
+      on_record_(flow.number, connect_of(comment), block);
+    } else if (kind == "hole/1") {
+      const uint64_t length = number<uint64_t>(comment, "length");
+      on_record_(flow.number, Hole{from, at_us, next - 1, length, text(comment, "reason")}, block);
+      next += length;
+    } else if (kind == "close/1") {
+      on_record_(flow.number,
+                 Closed{from_of(text(comment, "from")).value_or(From::proxy), at_us,
+                        close_how_of(text(comment, "how")).value_or(CloseHow::fin)},
+                 block);
+    } else if (kind == "end/1") {
+      on_record_(flow.number, end_of(comment), block);
+      auto& flows = flows_[key];
+      flows.erase(flows.begin() + static_cast<std::ptrdiff_t>(index));
+      if (flows.empty()) flows_.erase(key);
+    } else if (!p.payload.empty()) {
+      on_record_(flow.number, Chunk{from, at_us, next - 1, p.payload}, block);
+      next += p.payload.size();
+    } else if (p.flags & 5) {
+      on_record_(flow.number, Closed{from, at_us, p.flags & 4 ? CloseHow::rst : CloseHow::fin}, block);
+      if (p.flags & 1) ++next;
+    }
+  }
+
+  uint64_t ignored = 0;
+
+ private:
+  struct Flow {
+    uint64_t number;
+    int64_t started_us;
+    uint32_t isn[2];
+    uint64_t next[2];
+  };
+  using Key = std::pair<End, End>;
+  struct Found {
+    Key key;
+    size_t index;
+    From from;
+  };
+
+  void open(const Packet& p, const json& comment, ByteRange block) {
+    const SessionFacts facts = facts_of(comment);
+    uint64_t hash = 0xcbf29ce484222325;
+    for (char c : facts.id) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+    flows_[{p.from, p.to}].push_back(
+        {numbered_, facts.started_us, {p.sequence, static_cast<uint32_t>(hash >> 32)}, {1, 0}});
+    on_record_(numbered_++, facts, block);
+  }
+
+  /// The session a packet belongs to: of those with its addresses, the one whose next sequence number is nearest behind
+  /// it.
+  std::optional<Found> find(const Packet& p) const {
+    std::optional<Found> best;
+    uint32_t best_distance = UINT32_MAX;
+    for (From from : {From::sender, From::gateway}) {
+      const Key key = from == From::sender ? Key{p.from, p.to} : Key{p.to, p.from};
+      const auto it = flows_.find(key);
+      if (it == flows_.end()) continue;
+      for (size_t i = 0; i < it->second.size(); ++i) {
+        const size_t side = from == From::sender ? 0 : 1;
+        const uint32_t distance =
+            p.sequence - static_cast<uint32_t>(it->second[i].isn[side] + it->second[i].next[side]);
+        if (distance < best_distance) best_distance = distance, best = Found{key, i, from};
+      }
+    }
+    return best;
+  }
+
+  const OnRecord& on_record_;
+  std::map<Key, std::vector<Flow>> flows_;
+  uint64_t numbered_ = 0;
+};
+
+bool whole_block(std::string_view file, size_t at, uint32_t& type, uint32_t& length) {
+  if (file.size() - at < 12) return false;
+  type = get<uint32_t>(file, at);
+  length = get<uint32_t>(file, at + 4);
+  if (length < 12 || length % 4 != 0 || length > kMaxBlock || length > file.size() - at) return false;
+  if (get<uint32_t>(file, at + length - 4) != length) return false;
+  return type != kSectionHeader || (length >= 28 && get<uint32_t>(file, at + 8) == kByteOrder);
+}
+
+/// The next section header at or behind `at`, npos if none.
+size_t next_section(std::string_view file, size_t at) {
+  constexpr std::string_view kMagic("\x0A\x0D\x0D\x0A", 4);
+  uint32_t type = 0, length = 0;
+  for (at = file.find(kMagic, at); at != std::string_view::npos; at = file.find(kMagic, at + 1))
+    if (whole_block(file, at, type, length)) return at;
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+ReadReport read_recording(std::string_view file, const OnRecord& on_record) {
+  ReadReport report;
+  Reader reader(on_record);
+  uint32_t type = 0, length = 0;
+  if (file.empty()) return report;
+  if (!whole_block(file, 0, type, length) || type != kSectionHeader) {
+    report.error = "not a pcapng file of smtpscope: it does not begin with a section header";
+  }
+  for (size_t at = 0; at < file.size();) {
+    if (!whole_block(file, at, type, length)) {
+      const size_t next = next_section(file, at + 1);
+      if (report.error.empty())
+        report.error = next == std::string_view::npos
+                           ? "cut off behind byte " + std::to_string(at)
+                           : "damaged between bytes " + std::to_string(at) + " and " + std::to_string(next);
+      if (next == std::string_view::npos) break;
+      at = next;
+      continue;
+    }
+    if (type == kEnhancedPacket)
+      if (const auto packet = parse_packet(file.substr(at + 8, length - 12))) reader.packet(*packet, {at, length});
+    at += length;
+    report.whole_bytes = at;
+  }
+  report.ignored_packets = reader.ignored;
+  return report;
+}
+
+std::string cut_session(std::string_view file, std::string_view id) {
+  std::string out;
+  std::optional<uint64_t> wanted;
+  read_recording(file, [&](uint64_t flow, const Record& record, ByteRange block) {
+    if (const auto* facts = std::get_if<SessionFacts>(&record); facts != nullptr && facts->id == id) {
+      wanted = flow;
+      append_section(out);
+    }
+    if (wanted == flow) out.append(file.substr(block.offset, block.length));
+  });
+  return out;
+}
+
+}  // namespace smtpscope

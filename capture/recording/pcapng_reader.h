@@ -1,0 +1,29 @@
+// Reads what pcapng_writer wrote, whatever happened to the file since: several sections, sessions of several processes
+// mixed, a torn tail, damage in the middle. Forged lengths are refused; memory stays in proportion to the sessions open
+// at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "capture/recording/record.h"
+
+namespace smtpscope {
+
+struct ReadReport {
+  uint64_t whole_bytes = 0;      ///< end of the last whole block
+  uint64_t ignored_packets = 0;  ///< packets of no session that the file tells of
+  std::string error;             ///< what was wrong, for a person; empty: nothing
+};
+
+/// `flow` numbers the sessions of the file from 0; `block` is where in the file the record's block stands. Chunk bytes
+/// point into `file`. Each session's records come in their order: SessionFacts first, SessionEnd last if there is one.
+using OnRecord = std::function<void(uint64_t flow, const Record& record, ByteRange block)>;
+ReadReport read_recording(std::string_view file, const OnRecord& on_record);
+
+/// A pcapng file of its own with the blocks of session `id` only; empty if the file has no such session.
+std::string cut_session(std::string_view file, std::string_view id);
+
+}  // namespace smtpscope

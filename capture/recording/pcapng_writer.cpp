@@ -1,0 +1,300 @@
+#include "capture/recording/pcapng_writer.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace smtpscope {
+namespace {
+
+constexpr uint32_t kSectionHeader = 0x0A0D0D0A, kInterface = 1, kEnhancedPacket = 6;
+constexpr uint16_t kLinkTypeRaw = 101, kOptComment = 1, kOptUserAppl = 4, kOptTsResol = 9;
+constexpr uint32_t kSnapLength = 262'144;
+constexpr uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
+
+template <class T>
+void put(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+void pad(std::string& out, size_t length) { out.append((4 - length % 4) % 4, '\0'); }
+
+void put_option(std::string& out, uint16_t code, std::string_view value) {
+  put<uint16_t>(out, code);
+  put<uint16_t>(out, static_cast<uint16_t>(value.size()));
+  out.append(value);
+  pad(out, value.size());
+}
+
+/// Writes the block's length at both ends once its body stands.
+void close_block(std::string& out, size_t begin) {
+  const auto length = static_cast<uint32_t>(out.size() - begin + 4);
+  std::memcpy(out.data() + begin + 4, &length, 4);
+  put<uint32_t>(out, length);
+}
+
+/// Ones' complement sum over big-endian 16-bit words (RFC 1071), eight bytes at a time; only the last part may be odd.
+uint64_t sum(std::string_view bytes, uint64_t total) {
+  const char* at = bytes.data();
+  size_t left = bytes.size();
+  while (left >= 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, at, 8);
+    total += word;
+    total += total < word;
+    at += 8;
+    left -= 8;
+  }
+  if (left > 0) {
+    uint64_t word = 0;
+    std::memcpy(&word, at, left);
+    total += word;
+    total += total < word;
+  }
+  return total;
+}
+
+uint16_t fold(uint64_t total) {
+  while (total >> 16) total = (total & 0xffff) + (total >> 16);
+  return static_cast<uint16_t>(~total);
+}
+
+/// One flat JSON object, appended member by member.
+class Json {
+ public:
+  explicit Json(std::string_view kind) { text("smtpscope", kind); }
+  Json& text(std::string_view key, std::string_view value) {
+    name(key);
+    out_ += '"';
+    for (char c : value) {
+      constexpr std::string_view kHex = "0123456789abcdef";
+      const auto byte = static_cast<uint8_t>(c);
+      if (c == '"' || c == '\\') {
+        out_ += '\\';
+        out_ += c;
+      } else if (byte < 0x20 || byte >= 0x7f) {
+        out_ += "\\u00";
+        out_ += kHex[byte >> 4];
+        out_ += kHex[byte & 15];
+      } else {
+        out_ += c;
+      }
+    }
+    out_ += '"';
+    return *this;
+  }
+  template <class T>
+  Json& number(std::string_view key, T value) {
+    name(key);
+    char digits[24];
+    out_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+    return *this;
+  }
+  Json& flag(std::string_view key, bool value) {
+    name(key);
+    out_ += value ? "true" : "false";
+    return *this;
+  }
+  std::string_view done() {
+    out_ += '}';
+    return out_;
+  }
+
+ private:
+  void name(std::string_view key) {
+    out_ += out_.empty() ? "{\"" : ",\"";
+    out_ += key;
+    out_ += "\":";
+  }
+  std::string out_;
+};
+
+bool parse(const std::string& ip, std::array<uint8_t, 16>& out, bool v6) {
+  if (!v6) return inet_pton(AF_INET, ip.c_str(), out.data()) == 1;
+  if (inet_pton(AF_INET6, ip.c_str(), out.data()) == 1) return true;
+  out.fill(0);
+  out[10] = out[11] = 0xff;  // an IPv4 end of a mixed pair stands as a mapped address
+  return inet_pton(AF_INET, ip.c_str(), out.data() + 12) == 1;
+}
+
+size_t side(From from) { return from == From::gateway ? 1 : 0; }
+
+}  // namespace
+
+void append_section(std::string& out) {
+  const size_t section = out.size();
+  put<uint32_t>(out, kSectionHeader);
+  put<uint32_t>(out, 0);
+  put<uint32_t>(out, 0x1A2B3C4D);
+  put<uint16_t>(out, 1);
+  put<uint16_t>(out, 0);
+  put<int64_t>(out, -1);
+  put_option(out, kOptUserAppl, "smtpscope");
+  put<uint32_t>(out, 0);
+  close_block(out, section);
+  const size_t interface = out.size();
+  put<uint32_t>(out, kInterface);
+  put<uint32_t>(out, 0);
+  put<uint16_t>(out, kLinkTypeRaw);
+  put<uint16_t>(out, 0);
+  put<uint32_t>(out, kSnapLength);
+  put_option(out, kOptTsResol, std::string_view("\x06", 1));
+  put<uint32_t>(out, 0);
+  close_block(out, interface);
+}
+
+PcapngFlow::PcapngFlow(const SessionFacts& facts)
+    : started_us_(facts.started_us),
+      port_{facts.sender.port, facts.gateway.port},
+      v6_(facts.sender.ip.find(':') != std::string::npos || facts.gateway.ip.find(':') != std::string::npos) {
+  parse(facts.sender.ip, address_[0], v6_);
+  parse(facts.gateway.ip, address_[1], v6_);
+  // Initial sequence numbers that depend on the session, so that two sessions of one address pair are told apart.
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : facts.id) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  isn_ = {static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)};
+}
+
+uint32_t PcapngFlow::sequence(size_t side) const { return static_cast<uint32_t>(isn_[side] + next_[side]); }
+
+void PcapngFlow::packet(std::string& out, const Packet& p) const {
+  const size_t from = side(p.from), to = 1 - from;
+  const size_t ip_header = v6_ ? 40 : 20;
+  const size_t tcp_length = 20 + p.payload.size();
+  const size_t length = ip_header + tcp_length;
+  const auto at = static_cast<uint64_t>(started_us_ + p.at_us);
+
+  const size_t block = out.size();
+  put<uint32_t>(out, kEnhancedPacket);
+  put<uint32_t>(out, 0);
+  put<uint32_t>(out, 0);
+  put<uint32_t>(out, static_cast<uint32_t>(at >> 32));
+  put<uint32_t>(out, static_cast<uint32_t>(at));
+  put<uint32_t>(out, static_cast<uint32_t>(length));
+  put<uint32_t>(out, static_cast<uint32_t>(length));
+
+  uint8_t header[60] = {};
+  const auto put16 = [&](size_t offset, size_t value) {
+    header[offset] = static_cast<uint8_t>(value >> 8);
+    header[offset + 1] = static_cast<uint8_t>(value);
+  };
+  const auto put32 = [&](size_t offset, uint32_t value) {
+    put16(offset, value >> 16);
+    put16(offset + 2, value & 0xffff);
+  };
+  const size_t address_size = v6_ ? 16 : 4, source_at = v6_ ? 8 : 12;
+  std::memcpy(header + source_at, address_[from].data(), address_size);
+  std::memcpy(header + source_at + address_size, address_[to].data(), address_size);
+  const auto view = [&](size_t offset, size_t size) {
+    return std::string_view(reinterpret_cast<const char*>(header) + offset, size);
+  };
+  if (v6_) {
+    header[0] = 0x60;
+    put16(4, tcp_length);
+    header[6] = IPPROTO_TCP;
+    header[7] = 64;
+  } else {
+    header[0] = 0x45;
+    put16(2, length);
+    header[6] = 0x40;  // don't fragment
+    header[8] = 64;
+    header[9] = IPPROTO_TCP;
+    const uint16_t checksum = fold(sum(view(0, 20), 0));
+    std::memcpy(header + 10, &checksum, 2);
+  }
+  const size_t tcp = ip_header;
+  put16(tcp, port_[from]);
+  put16(tcp + 2, port_[to]);
+  put32(tcp + 4, sequence(from));
+  if (p.flags & kAck) put32(tcp + 8, sequence(to));
+  header[tcp + 12] = 5 << 4;
+  header[tcp + 13] = p.flags;
+  put16(tcp + 14, 0xffff);
+  // The pseudo header: both addresses, the length, the protocol.
+  uint64_t total = sum(view(source_at, 2 * address_size), 0);
+  total += uint64_t{htons(static_cast<uint16_t>(tcp_length))} + htons(IPPROTO_TCP);
+  const uint16_t checksum = fold(sum(p.payload, sum(view(tcp, 20), total)));
+  std::memcpy(header + tcp + 16, &checksum, 2);
+  out.append(reinterpret_cast<const char*>(header), tcp + 20);
+  out.append(p.payload);
+  pad(out, length);
+  if (!p.comment.empty()) {
+    put_option(out, kOptComment, p.comment.substr(0, 0xfff0));
+    put<uint32_t>(out, 0);
+  }
+  close_block(out, block);
+}
+
+void PcapngFlow::open(std::string& out, const SessionFacts& facts) {
+  Json json("session/1");
+  json.text("id", facts.id).number("icid", facts.icid).text("instance", facts.instance);
+  json.number("started_us", facts.started_us)
+      .text("sender_ip", facts.sender.ip)
+      .number("sender_port", facts.sender.port);
+  json.text("gateway_ip", facts.gateway.ip).number("gateway_port", facts.gateway.port).text("sees", facts.sees);
+  json.text("filter", facts.filter).text("body_policy", facts.body_policy).number("body_limit", facts.body_limit);
+  packet(out, {From::sender, kSyn, 0, {}, json.done()});
+  ++next_[0];
+}
+
+void PcapngFlow::connected(std::string& out, const GatewayConnect& connect) {
+  const bool ok = connect.state == GatewayConnect::State::connected;
+  Json json("connect/1");
+  json.text("state", ok ? "connected" : connect.state == GatewayConnect::State::failed ? "failed" : "pending");
+  json.number("at_us", connect.at_us).number("took_us", connect.took_us).text("error", connect.error);
+  const auto flags = static_cast<uint8_t>(ok ? kSyn | kAck : kRst | kAck);
+  packet(out, {From::gateway, flags, connect.at_us, {}, json.done()});
+  if (!ok) return;
+  ++next_[1];
+  packet(out, {From::sender, kAck, connect.at_us, {}, {}});
+}
+
+void PcapngFlow::data(std::string& out, From from, int64_t at_us, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const std::string_view payload = bytes.substr(0, kMaxPayload);
+    packet(out, {from, kPsh | kAck, at_us, payload, {}});
+    next_[side(from)] += payload.size();
+    bytes.remove_prefix(payload.size());
+  }
+}
+
+void PcapngFlow::hole(std::string& out, const Hole& hole) {
+  Json json("hole/1");
+  json.text("from", name(hole.from))
+      .number("offset", hole.offset)
+      .number("length", hole.length)
+      .text("reason", hole.reason);
+  packet(out, {hole.from, kAck, hole.at_us, {}, json.done()});
+  next_[side(hole.from)] += hole.length;
+}
+
+void PcapngFlow::close(std::string& out, const Closed& closed) {
+  if (closed.from == From::proxy || closed.how == CloseHow::timeout) {
+    Json json("close/1");
+    json.text("from", name(closed.from)).text("how", name(closed.how));
+    packet(out, {closed.from, kAck, closed.at_us, {}, json.done()});
+    return;
+  }
+  const bool fin = closed.how == CloseHow::fin;
+  packet(out, {closed.from, static_cast<uint8_t>((fin ? kFin : kRst) | kAck), closed.at_us, {}, {}});
+  if (fin) ++next_[side(closed.from)];
+}
+
+void PcapngFlow::end(std::string& out, const SessionEnd& end) {
+  Json json("end/1");
+  json.number("at_us", end.at_us);
+  json.number("sender_bytes", end.sender_stream.bytes).text("sender_xxh128", end.sender_stream.xxh128);
+  json.number("gateway_bytes", end.gateway_stream.bytes).text("gateway_xxh128", end.gateway_stream.xxh128);
+  const auto leg = [&](const std::optional<LegTransport>& t, std::string_view rtt, std::string_view retransmits,
+                       std::string_view mss) {
+    if (t) json.number(rtt, t->rtt_us).number(retransmits, t->retransmits).number(mss, t->mss);
+  };
+  leg(end.sender_leg, "sender_rtt_us", "sender_retransmits", "sender_mss");
+  leg(end.gateway_leg, "gateway_rtt_us", "gateway_retransmits", "gateway_mss");
+  json.text("proxy_cause", end.proxy_cause).text("capture_loss", end.capture_loss).flag("interrupted", end.interrupted);
+  packet(out, {From::sender, kAck, end.at_us, {}, json.done()});
+}
+
+}  // namespace smtpscope
