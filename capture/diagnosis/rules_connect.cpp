@@ -1,0 +1,104 @@
+// Breakdowns before the gateway was reached.
+#include <algorithm>
+
+#include "capture/diagnosis/tables.h"
+#include "capture/diagnosis/view.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
+
+std::optional<Match> failed_with(const View& v, std::initializer_list<std::string_view> errors, bool others = false) {
+  if (v.c.connect.state != GatewayConnect::State::failed) return std::nullopt;
+  const bool listed = std::find(errors.begin(), errors.end(), v.c.connect.error) != errors.end();
+  if (listed == others) return std::nullopt;
+  Match m;
+  for (size_t i = 0; i < v.events.size() && m.event < 0; ++i)
+    if (v.events[i].kind == Event::Kind::note && v.events[i].phase == Phase::connect) m.event = static_cast<int32_t>(i);
+  m.at_us = v.c.connect.at_us;
+  m.got = v.c.connect.error + " after " + seconds(v.c.connect.took_us);
+  return m;
+}
+
+constexpr Rule kRules[] = {
+    {.code = "gateway-refused",
+     .title = "The gateway refused the connection",
+     .phase = Phase::connect,
+     .party = Party::gateway,
+     .expected = "an accepted TCP connection",
+     .why = "Nothing listens on the gateway's address and port, or a firewall on it rejects the connection. The sender "
+            "got "
+            "a reset.",
+     .advice =
+         "Check that the gateway's listener is up on the address that smtpscope is told to use, and that no packet "
+         "filter on the gateway rejects it.",
+     .references = {"RFC 9293 3.10.7"},
+     .fires = "!connect failed ECONNREFUSED 0.4\nS rst\n",
+     .quiet = kQuiet,
+     .check =
+         [](const View& v) {
+           return failed_with(v, {"ECONNREFUSED", "ECONNRESET"});
+         }},
+    {.code = "gateway-no-route",
+     .title = "There is no route to the gateway",
+     .phase = Phase::connect,
+     .party = Party::network,
+     .expected = "an accepted TCP connection",
+     .why = "The network said that the gateway's address cannot be reached from the proxy's host.",
+     .advice =
+         "Check the routing table and the packet filters between the proxy's host and the gateway; try a ping and a "
+         "connection by hand.",
+     .references = {"RFC 1122 4.2.3.9"},
+     .fires = "!connect failed EHOSTUNREACH 3.1\nS rst\n",
+     .quiet = kQuiet,
+     .check =
+         [](const View& v) {
+           return failed_with(v, {"EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN", "EACCES", "EPERM"});
+         }},
+    {.code = "gateway-no-answer",
+     .title = "The gateway did not answer the connection attempt",
+     .phase = Phase::connect,
+     .party = Party::network,
+     .expected = "an accepted TCP connection",
+     .why = "No answer came to the connection attempt: the gateway is down, its queue of connections is full, or a "
+            "firewall drops the packets.",
+     .advice =
+         "Look whether the gateway is up and accepts connections, and for a firewall that drops port 25 silently.",
+     .references = {"RFC 5321 4.5.3.2", "RFC 9293 3.8.3"},
+     .fires = "!connect failed ETIMEDOUT 130\nS rst\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) -> std::optional<Match> {
+       if (v.broken() && v.c.connect.state == GatewayConnect::State::pending && v.banner < 0 && v.close() != nullptr &&
+           v.seen(From::gateway) == 0) {
+         Match m = match_missing(v, v.first_close, From::gateway);
+         m.got = "no answer for " + seconds(v.close()->at_us);
+         return m;
+       }
+       return failed_with(v, {"ETIMEDOUT"});
+     }},
+    {.code = "gateway-connect-failed",
+     .title = "The proxy could not connect to the gateway",
+     .phase = Phase::connect,
+     .party = Party::proxy,
+     .expected = "an accepted TCP connection",
+     .why = "The proxy's own host could not make the connection: it is out of ports, descriptors or memory, or its "
+            "settings do not fit.",
+     .advice = "Look up the error in the proxy's log; check the limits of open files and of local ports on its host.",
+     .references = {"RFC 5321 3.1"},
+     .fires = "!connect failed EADDRNOTAVAIL 0\nS rst\n",
+     .quiet = kQuiet,
+     .check =
+         [](const View& v) {
+           return failed_with(v,
+                              {"ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN",
+                               "EACCES", "EPERM", "ETIMEDOUT"},
+                              true);
+         }},
+};
+
+}  // namespace
+
+std::span<const Rule> rules_connect() { return kRules; }
+
+}  // namespace smtpscope

@@ -1,0 +1,322 @@
+// DATA, BDAT, the body and the reply to its end.
+#include "capture/diagnosis/tables.h"
+#include "capture/diagnosis/view.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr uint32_t kMessage = in(Phase::data) | in(Phase::body) | in(Phase::end_of_data);
+constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
+
+/// Message bytes were awaited: a body was begun and not ended, or DATA was granted and none came.
+bool in_body(const View& v) {
+  if (!v.broken()) return false;
+  if (v.stalled_body >= 0) return true;
+  if (v.messages.empty()) return false;
+  const Message& m = v.messages.back();
+  const Event* granted = v.at(m.data_reply);
+  if (granted != nullptr && granted->code >= 300 && granted->code < 400 && m.body < 0) return true;
+  const Event* asked = v.at(m.data);
+  return m.bdat && !m.ended && m.final_reply < 0 && asked != nullptr && v.close() != nullptr &&
+         v.close()->phase == Phase::body;
+}
+
+int64_t last_body_time(const View& v) {
+  if (const Event* body = v.at(v.stalled_body)) return body->end_us;
+  return v.owed_since();
+}
+
+/// The first thing that happened after the body had stopped: a reply of the gateway or a close.
+const Event* after_body(const View& v) {
+  const int64_t since = last_body_time(v);
+  const Event* first = nullptr;
+  for (const Event& e : v.events) {
+    const bool ends = e.kind == Event::Kind::close || (e.kind == Event::Kind::reply && e.phase == Phase::body);
+    if (ends && e.at_us >= since && (first == nullptr || e.at_us < first->at_us)) first = &e;
+  }
+  return first;
+}
+
+std::string progress(const View& v) {
+  const Event* body = v.at(v.stalled_body);
+  const uint64_t bytes = body == nullptr ? 0 : body->bytes;
+  std::string text = std::to_string(bytes) + " bytes of the message had come";
+  if (!v.messages.empty() && v.messages.back().size_declared)
+    text += " of " + std::to_string(*v.messages.back().size_declared) + " declared";
+  return text;
+}
+
+bool silent_in_body(const View& v) {
+  if (!in_body(v)) return false;
+  const Event* next = after_body(v);
+  return next != nullptr && next->from == From::gateway && next->at_us - last_body_time(v) >= kSlow;
+}
+
+std::optional<Match> body_closed(const View& v, From from, bool fin) {
+  if (!in_body(v) || !v.closed_by(from) || (v.close()->how == CloseHow::fin) != fin || silent_in_body(v))
+    return std::nullopt;
+  const Event* last = v.last_reply();
+  if (last != nullptr && last->phase == Phase::body && last->code >= 400) return std::nullopt;
+  Match m = match_event(v, v.first_close);
+  m.why = progress(v) + " when the " + std::string(name(from)) + (fin ? " closed" : " broke off") +
+          " the connection, " + seconds(v.silence_us()) + " after the last of them.";
+  return m;
+}
+
+bool final_reply_owed(const View& v) {
+  if (!v.broken()) return false;
+  const Event* waiting = v.waiting();
+  if (waiting == nullptr) return false;
+  if (waiting->kind == Event::Kind::reply) return waiting->phase == Phase::end_of_data;
+  if (waiting->kind == Event::Kind::body) return true;
+  return waiting->verb == Verb::bdat && !v.messages.empty() && v.messages.back().ended;
+}
+
+/// The sender left while the final reply was owed: before it came, or without its ever coming.
+std::optional<Match> left_before_final_reply(const View& v) {
+  if (!v.broken() || !v.closed_by(From::sender)) return std::nullopt;
+  const Message* unread = nullptr;
+  for (const Message& m : v.messages)
+    if (v.left_unread(m)) unread = &m;
+  if (unread == nullptr && !final_reply_owed(v)) return std::nullopt;
+  Match m = match_event(v, v.first_close);
+  int64_t since = v.owed_since();
+  if (unread != nullptr) {
+    const Event* body = v.at(unread->body);
+    if (body != nullptr) since = body->end_us;
+  }
+  const int64_t waited = v.close()->at_us - since;
+  m.got += " after " + seconds(waited);
+  m.why = "The sender left " + seconds(waited) + " after the end of the message" + looks_like_limit(waited) +
+          ", without waiting for the reply. ";
+  m.why += unread != nullptr ? "The gateway accepted the message afterwards, so the sender will send it again: the "
+                               "recipients get it twice."
+                             : "The gateway may have accepted the message; if so, the sender's next attempt makes a "
+                               "duplicate.";
+  if (unread == nullptr && waited >= kSlow) m.party = Party::gateway;
+  if (unread != nullptr && v.close()->how == CloseHow::fin) m.confidence = Confidence::likely;
+  return m;
+}
+
+std::optional<Match> final_reply_closed(const View& v, bool fin) {
+  if (!final_reply_owed(v) || !v.closed_by(From::gateway) || (v.close()->how == CloseHow::fin) != fin)
+    return std::nullopt;
+  Match m = match_event(v, v.first_close);
+  m.got += " after " + seconds(v.silence_us());
+  return m;
+}
+
+constexpr Rule kRules[] = {
+    {.code = "body-stalled",
+     .title = "The sender stopped sending in the middle of the message",
+     .phase = Phase::body,
+     .party = Party::sender,
+     .expected = "the rest of the message and its final dot",
+     .why = "The message stopped, and the gateway gave up waiting.",
+     .advice =
+         "If small messages pass and large ones stop, packets of full size are lost on the way: check the path MTU, "
+         "ICMP filters and MSS clamping. Else ask the sender what its software waited for (a virus scanner, a slow "
+         "disk).",
+     .references = {"RFC 5321 4.5.3.2.5", "RFC 4821"},
+     .fires = "use hello mail rcpt data\nS body 14480\n!\n+300\nG 421 4.4.2 gw.example Error: timeout exceeded\nG "
+              "fin\nS fin\n",
+     .quiet = "use hello mail rcpt data\nS body 14480\n+200\nS~\\r\\n.\\r\\n\nuse accepted bye\n",
+     .check = [](const View& v) -> std::optional<Match> {
+       if (!silent_in_body(v)) return std::nullopt;
+       Match m = match_missing(v, v.stalled_body >= 0 ? v.stalled_body : v.messages.back().data_reply, From::sender);
+       m.at_us = last_body_time(v);
+       m.got = "silence for " + seconds(after_body(v)->at_us - m.at_us);
+       m.why = progress(v) + "; then the sender was silent for " + seconds(after_body(v)->at_us - m.at_us) +
+               " and the gateway ended the session.";
+       return m;
+     }},
+    {.code = "body-sender-closed",
+     .title = "The sender closed the connection in the middle of the message",
+     .phase = Phase::body,
+     .party = Party::sender,
+     .expected = "the rest of the message and its final dot",
+     .why = "The sender ended the connection before the message was whole.",
+     .advice = "Ask the sender for its log at this time: a crash, a time-out of its own, or a message that it could "
+               "not read to "
+               "its end.",
+     .references = {"RFC 5321 4.1.1.4", "RFC 5321 4.1.1.10"},
+     .fires = "use hello mail rcpt data\nS body 4000\nS!fin\nG fin\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) { return body_closed(v, From::sender, true); }},
+    {.code = "body-sender-reset",
+     .title = "The connection to the sender broke in the middle of the message",
+     .phase = Phase::body,
+     .party = Party::sender,
+     .expected = "the rest of the message and its final dot",
+     .why = "The sender's side reset the connection before the message was whole.",
+     .advice = "Ask the sender for its log at this time. A firewall, NAT or IPS on its side may also have reset the "
+               "connection.",
+     .references = {"RFC 5321 4.1.1.4", "RFC 9293 3.5.2"},
+     .fires = "use hello mail rcpt data\nS body 65536\nS!rst\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) { return body_closed(v, From::sender, false); }},
+    {.code = "body-gateway-closed",
+     .title = "The gateway closed the connection in the middle of the message",
+     .phase = Phase::body,
+     .party = Party::gateway,
+     .expected = "room for the whole message, then a reply",
+     .why = "The gateway ended the connection while the message was still coming, without a word.",
+     .advice = "Look in the gateway's log at this time: a crash of its SMTP service or of a content filter, or a limit "
+               "that it "
+               "enforces without saying so.",
+     .references = {"RFC 5321 3.8"},
+     .fires = "use hello mail rcpt data\nS body 9000\nG!fin\nS fin\n",
+     .quiet = "use hello mail rcpt data\nS body 9000\nG 552 5.3.4 Message size exceeds limit\nG fin\nS fin\n",
+     .check = [](const View& v) { return body_closed(v, From::gateway, true); }},
+    {.code = "body-gateway-reset",
+     .title = "The connection to the gateway broke in the middle of the message",
+     .phase = Phase::body,
+     .party = Party::gateway,
+     .expected = "room for the whole message, then a reply",
+     .why = "The gateway's side reset the connection while the message was still coming.",
+     .advice =
+         "Look in the gateway's log at this time for a crash; a firewall or IPS in front of it may also have reset the "
+         "connection because of what the message holds.",
+     .references = {"RFC 5321 3.8", "RFC 9293 3.5.2"},
+     .fires = "use hello mail rcpt data\nS body 9000\nG!rst\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) { return body_closed(v, From::gateway, false); }},
+    {.code = "left-before-final-reply",
+     .title = "The sender left before the reply to its message",
+     .phase = Phase::end_of_data,
+     .party = Party::sender,
+     .expected = "250 from the gateway; the sender should wait 10 minutes for it",
+     .why = "The sender left after the end of its message without waiting for the reply, so nobody knows whether it "
+            "was taken: "
+            "the next attempt may make a duplicate.",
+     .advice =
+         "Look in the gateway's log whether it accepted the message, and what made the reply slow (content and virus "
+         "scanners, LDAP). The sender can raise its time-out for the final reply.",
+     .references = {"RFC 5321 4.5.3.2.6", "RFC 1047"},
+     .fires = "use hello mail rcpt data body\n+30\nS!fin\nG fin\n",
+     .quiet = "use hello mail rcpt data body\n+30\nuse accepted bye\n",
+     .check = left_before_final_reply},
+    {.code = "final-reply-closed",
+     .title = "The gateway closed the connection instead of answering the message",
+     .phase = Phase::end_of_data,
+     .party = Party::gateway,
+     .expected = "250 with the gateway's queue id",
+     .why = "The whole message had come, and the gateway ended the connection without saying whether it took it. The "
+            "sender "
+            "will send it again; if the gateway did take it, the recipients get it twice.",
+     .advice =
+         "Look in the gateway's log at this time: a crash of its content filter or SMTP service, or a time-out inside.",
+     .references = {"RFC 5321 4.1.1.4", "RFC 1047"},
+     .fires = "use hello mail rcpt data body\n+0.5\nG!fin\nS fin\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) { return final_reply_closed(v, true); }},
+    {.code = "final-reply-reset",
+     .title = "The connection to the gateway broke before it answered the message",
+     .phase = Phase::end_of_data,
+     .party = Party::gateway,
+     .expected = "250 with the gateway's queue id",
+     .why = "The whole message had come, and the connection was reset before the gateway said whether it took it. The "
+            "sender "
+            "will send it again; if the gateway did take it, the recipients get it twice.",
+     .advice =
+         "Look in the gateway's log at this time for a crash; a firewall or IPS in front of it may also have reset the "
+         "connection.",
+     .references = {"RFC 5321 4.1.1.4", "RFC 9293 3.5.2"},
+     .fires = "use hello mail rcpt data body\n+0.5\nG!rst\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) { return final_reply_closed(v, false); }},
+    {.code = "bare-line-feed",
+     .title = "The gateway refuses the message for its line ends",
+     .phase = Phase::end_of_data,
+     .party = Party::sender,
+     .expected = "lines that end in CR LF",
+     .why = "The message holds CR or LF alone. Gateways refuse that, since it can be used to smuggle messages in.",
+     .advice =
+         "Ask the sender to mend its software: every line ends in CR LF, and nothing else holds these characters.",
+     .references = {"RFC 5321 2.3.8", "RFC 5321 4.1.1.4"},
+     .fires = "use hello mail rcpt data body\nG!550 5.5.2 message contains bare <LF>\nuse bye\n",
+     .quiet = "use hello mail rcpt data body\nG 550 5.7.1 Message content rejected, spam\nuse bye\n",
+     .reply =
+         {kMessage, 400, 599, "",
+          "bare <lf>|bare lf|bare cr|bare newline|bare linefeed|bare line feed|illegal bare|stray newline|bare \\n"}},
+    {.code = "mail-loop",
+     .title = "The message has passed through too many servers",
+     .phase = Phase::end_of_data,
+     .party = Party::policy,
+     .expected = "250",
+     .why = "The message carries so many Received: lines that the gateway takes it for going round in circles.",
+     .advice =
+         "Read the Received: lines of the message: the servers that repeat there send it to each other. Mend their "
+         "routing or forwarding.",
+     .references = {"RFC 5321 6.3"},
+     .fires = "use hello mail rcpt data body\nG!554 5.4.6 Too many hops\nuse bye\n",
+     .quiet = "use hello mail rcpt data body\nG 554 5.7.1 virus found\nuse bye\n",
+     .reply = {kMessage | in(Phase::rcpt), 400, 599, "4.6 4.14",
+               "too many hops|hop count|mail loop|message loop|routing loop|too many received"}},
+    {.code = "body-line-too-long",
+     .title = "The message has a line that is too long",
+     .phase = Phase::end_of_data,
+     .party = Party::sender,
+     .expected = "lines of at most 998 characters",
+     .why = "The gateway takes no lines of this length.",
+     .advice = "Ask the sender to encode such messages (quoted-printable or base64).",
+     .references = {"RFC 5321 4.5.3.1.6", "RFC 5322 2.1.1"},
+     .fires = "use hello mail rcpt data body\nG!550 maximum allowed line length is 998 octets, got 4000\nuse bye\n",
+     .quiet = "use hello mail rcpt data body\nG 554 5.7.1 virus found\nuse bye\n",
+     .reply = {kMessage, 500, 599, "", "line too long|line length|lines too long"}},
+    {.code = "data-temporary",
+     .title = "The gateway put DATA off",
+     .phase = Phase::data,
+     .party = Party::gateway,
+     .expected = "354",
+     .why = "The gateway does not take a message for now; the sender will try again.",
+     .advice = "Look in the gateway's log at this time for the reason.",
+     .references = {"RFC 5321 4.2.3"},
+     .fires = "use hello mail rcpt\nS DATA\nG!451 #4.3.0 Server Error\nuse bye\n",
+     .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
+     .reply = {in(Phase::data), 400, 499}},
+    {.code = "data-refused",
+     .title = "The gateway refused DATA",
+     .phase = Phase::data,
+     .party = Party::policy,
+     .expected = "354",
+     .why = "The gateway accepted the envelope and then refused to take the message.",
+     .advice = "Look in the gateway's log at this time for the rule or filter that refused it.",
+     .references = {"RFC 5321 4.1.1.4"},
+     .fires = "use hello mail rcpt\nS DATA\nG!554 5.7.1 no\nuse bye\n",
+     .quiet = "use hello mail rcpt\nS DATA\nG 451 #4.3.0 Server Error\nuse bye\n",
+     .reply = {in(Phase::data), 500, 599}},
+    {.code = "content-put-off",
+     .title = "The gateway did not take the message for now",
+     .phase = Phase::end_of_data,
+     .party = Party::gateway,
+     .expected = "250",
+     .why = "The gateway read the message and then put it off; the sender will try again.",
+     .advice =
+         "Look in the gateway's log at this time: a content filter that failed, a full disk, a policy that delays.",
+     .references = {"RFC 5321 4.2.3", "RFC 5321 4.5.4.1"},
+     .fires = "use hello mail rcpt data body\nG!451 4.3.0 Error: queue file write error\nuse bye\n",
+     .quiet = "use hello mail rcpt data body\nG 554 5.7.1 virus found\nuse bye\n",
+     .reply = {in(Phase::body) | in(Phase::end_of_data), 400, 499}},
+    {.code = "content-refused",
+     .title = "The gateway refused the message for what it holds",
+     .phase = Phase::end_of_data,
+     .party = Party::policy,
+     .expected = "250",
+     .why =
+         "The gateway read the message and refused it: spam, a virus, a forbidden attachment or another rule about its "
+         "content.",
+     .advice =
+         "Look in the gateway's log for the filter that refused it. If it was wrong, the sender can send the message "
+         "changed, or the filter has to be told.",
+     .references = {"RFC 5321 4.1.1.4", "RFC 3463 3.8"},
+     .fires = "use hello mail rcpt data body\nG!550 5.7.1 Message content rejected, spam\nuse bye\n",
+     .quiet = "use hello mail rcpt data body\nG 451 4.3.0 Error: queue file write error\nuse bye\n",
+     .reply = {in(Phase::body) | in(Phase::end_of_data), 500, 599}},
+};
+
+}  // namespace
+
+std::span<const Rule> rules_data() { return kRules; }
+
+}  // namespace smtpscope

@@ -1,0 +1,147 @@
+#include "capture/diagnosis/verdict.h"
+
+#include <algorithm>
+
+namespace smtpscope {
+namespace {
+
+constexpr int64_t kPatience = 10 * kSecond;  // a check that needs no mail is over by then
+
+std::string say(View& view, Verdict verdict, std::string reason = "") {
+  view.verdict = verdict;
+  return reason;
+}
+
+bool explicit_failure(const View& v, const Message& m) {
+  if (v.refused(m.mail_reply) || v.refused(m.data_reply) || v.refused(m.final_reply)) return true;
+  return !m.recipients.empty() &&
+         std::all_of(m.recipients.begin(), m.recipients.end(), [](const Recipient& r) { return r.code >= 400; });
+}
+
+/// Why parts of the session could not be seen; empty if all could.
+std::string blind_reason(const View& v) {
+  if (v.c.end.interrupted) return "The recording stops before the end of the session: the proxy was interrupted.";
+  if (!v.c.end.capture_loss.empty()) return "Parts of the session were not recorded (" + v.c.end.capture_loss + ").";
+  if (v.c.counts.gaps > 0) return "Bytes are missing from the recording where it matters.";
+  if (v.events.size() >= 20'000) return "The session is longer than what is kept of it.";
+  if (v.c.session.instance.empty()) {  // a foreign capture may have heard one side only
+    const uint64_t sender = v.seen(From::sender), gateway = v.seen(From::gateway);
+    if (gateway == 0 && sender > 0) return "The capture holds only the sender's side of the session.";
+    size_t replies = 0;
+    for (const Event& e : v.events) replies += e.kind == Event::Kind::reply ? 1 : 0;
+    if (sender == 0 && replies > 1) return "The capture holds only the gateway's side of the session.";
+  }
+  return "";
+}
+
+bool matters_without_mail(const View& v, int32_t refusal) {
+  const Event& e = *v.at(refusal);
+  if (e.code == 421 || e.phase == Phase::banner) return true;
+  const Event* asked = v.at(e.answers);
+  if (asked == nullptr) return false;
+  switch (asked->verb) {
+    case Verb::noop:
+    case Verb::vrfy:
+    case Verb::expn:
+    case Verb::help:
+    case Verb::rset:
+    case Verb::quit:
+    case Verb::none:
+      return false;
+    default:
+      return !harmless(v, refusal);
+  }
+}
+
+std::string decide_banner(View& v, const std::string& blind) {
+  const int64_t reached = v.c.connect.state == GatewayConnect::State::connected ? v.c.connect.at_us : 0;
+  if (v.close() == nullptr)
+    return say(v, Verdict::unknown, blind.empty() ? "The recording ends before the greeting." : blind);
+  if (v.closed_by(From::sender) && v.first_sent < 0 && v.close()->at_us - reached < kProbe && v.cut_reply < 0)
+    return say(v, Verdict::no_mail, "The sender connected and left at once, as port probes and health checks do.");
+  return blind.empty() ? say(v, Verdict::breakdown) : say(v, Verdict::unknown, blind);
+}
+
+std::string decide_without_mail(View& v, const std::string& blind) {
+  if (v.c.connect.state == GatewayConnect::State::failed) return say(v, Verdict::breakdown);
+  if (v.banner < 0) return decide_banner(v, blind);
+  const Event& banner = *v.at(v.banner);
+  if (banner.code < 200 || banner.code >= 300) return say(v, Verdict::breakdown);
+  for (const Event& e : v.events)
+    if (e.verb == Verb::http) return say(v, Verdict::breakdown);
+  for (const int32_t refusal : v.refusals)
+    if (matters_without_mail(v, refusal)) return say(v, Verdict::breakdown);
+  const bool owed = v.unanswered >= 0 && v.unanswered != v.quit;
+  if (!owed && v.quit >= 0 && v.cut_command < 0)
+    return say(v, Verdict::no_mail,
+               "The sender said QUIT without beginning a message, as health checks and probes do.");
+  if (!blind.empty()) return say(v, Verdict::unknown, blind);
+  if (v.close() == nullptr) return say(v, Verdict::unknown, "The recording ends before the session does.");
+  const bool quick = v.close()->at_us - v.owed_since() < kPatience;
+  const bool clean = v.close()->how == CloseHow::fin || v.first_sent < 0;
+  if (!owed && v.closed_by(From::sender) && quick && clean && v.cut_command < 0 && v.cut_reply < 0)
+    return say(v, Verdict::no_mail,
+               v.first_sent < 0 ? "The sender took the greeting and left, as port probes do."
+                                : "The sender left without beginning a message, as checks do.");
+  return say(v, Verdict::breakdown);
+}
+
+}  // namespace
+
+bool harmless(const View& v, int32_t event) {
+  const Event* e = v.at(event);
+  if (e == nullptr) return false;
+  const bool answer = e->kind == Event::Kind::reply && e->answers >= 0;
+  const int32_t place = answer ? e->answers : event;
+  if (const Message* m = v.message_at(place); m != nullptr) {
+    if (v.failed(*m)) return false;
+    // What follows a message that was settled belongs to the session again.
+    const bool later =
+        std::any_of(v.messages.begin(), v.messages.end(), [&](const Message& n) { return v.delivered(n); });
+    return later || m->withdrawn;
+  }
+  const Event* asked = v.at(e->answers);
+  if (e->phase == Phase::auth) {
+    const bool later_ok = std::any_of(v.events.begin() + event, v.events.end(), [](const Event& r) {
+      return r.kind == Event::Kind::reply && r.phase == Phase::auth && r.code >= 200 && r.code < 300;
+    });
+    return later_ok || v.rcpt_accepted_after(event);
+  }
+  if (e->phase == Phase::helo && answer && v.helo_ok > event && asked != nullptr && asked->verb != Verb::http)
+    return true;
+  return v.mail_accepted_after(event);
+}
+
+std::string decide_verdict(View& v) {
+  const std::string blind = blind_reason(v);
+  bool failed = false, explicit_one = false;
+  size_t delivered = 0, withdrawn = 0;
+  for (const Message& m : v.messages) {
+    if (v.delivered(m)) {
+      ++delivered;
+    } else if (v.failed(m)) {
+      failed = true;
+      explicit_one = explicit_one || explicit_failure(v, m);
+    } else {
+      ++withdrawn;
+    }
+  }
+  if (failed) {
+    if (!blind.empty() && !explicit_one) return say(v, Verdict::unknown, blind);
+    if (v.close() == nullptr && !explicit_one && v.unanswered < 0 && v.c.end.proxy_cause.empty() && v.refusals.empty())
+      return say(v, Verdict::unknown, "The recording ends before the session does.");
+    return say(v, Verdict::breakdown);
+  }
+  if (delivered > 0) return say(v, Verdict::delivered);
+  if (v.c.tls) {
+    if (v.c.tls->application_data)
+      return say(v, Verdict::unknown,
+                 "The session went on inside TLS, which was passed through unread: how it ended cannot be seen.");
+    return blind.empty() ? say(v, Verdict::breakdown) : say(v, Verdict::unknown, blind);
+  }
+  if (withdrawn > 0)
+    return say(v, Verdict::no_mail, "The sender asked whether an address is accepted and sent no message.");
+  return decide_without_mail(v, blind);
+}
+
+}  // namespace smtpscope

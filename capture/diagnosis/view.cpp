@@ -1,0 +1,225 @@
+#include "capture/diagnosis/view.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+namespace smtpscope {
+
+namespace {
+
+bool expects_reply(const Event& event, const std::vector<Event>& events, size_t index) {
+  if (!event.complete) return false;
+  if (event.kind == Event::Kind::command) return event.verb != Verb::none;
+  if (event.kind != Event::Kind::body) return false;
+  // A chunk belongs to its BDAT command, which is what is answered.
+  for (size_t i = index; i-- > 0;)
+    if (events[i].kind == Event::Kind::command)
+      if (events[i].verb == Verb::data || events[i].verb == Verb::bdat) return events[i].verb == Verb::data;
+  return true;
+}
+
+}  // namespace
+
+View::View(const Case& session) : c(session), events(session.events), messages(session.messages) {
+  const auto count = static_cast<int32_t>(events.size());
+  replies.assign(events.size(), -1);
+  for (int32_t i = 0; i < count; ++i) {
+    const Event& e = events[static_cast<size_t>(i)];
+    ended_us = std::max(ended_us, e.end_us);
+    if (e.from == From::sender && e.kind != Event::Kind::connect && e.kind != Event::Kind::close && first_sent < 0)
+      first_sent = i;
+    switch (e.kind) {
+      case Event::Kind::reply: {
+        if (!e.complete && first_close >= 0) {  // cut off: it answers nothing
+          cut_reply = i;
+          break;
+        }
+        if (e.answers >= 0 && e.answers < count && replies[static_cast<size_t>(e.answers)] < 0)
+          replies[static_cast<size_t>(e.answers)] = i;
+        if (e.phase == Phase::banner && e.answers < 0 && banner < 0) banner = i;
+        if (e.code >= 400) refusals.push_back(i);
+        const Event* asked = at(e.answers);
+        if (asked != nullptr && e.code >= 200 && e.code < 300 &&
+            (asked->verb == Verb::ehlo || asked->verb == Verb::helo || asked->verb == Verb::lhlo))
+          helo_ok = i;
+        const int64_t took = asked != nullptr ? e.at_us - asked->end_us : 0;
+        if (took > slowest_us) slowest_us = took, slowest = i;
+        break;
+      }
+      case Event::Kind::command:
+        if (e.verb == Verb::quit && e.complete) quit = i;
+        if (!e.complete && cut_command < 0) cut_command = i;
+        break;
+      case Event::Kind::body:
+        if (!e.complete) stalled_body = i;
+        break;
+      case Event::Kind::close:
+        if (first_close < 0) first_close = i;
+        break;
+      default:
+        break;
+    }
+  }
+  for (int32_t i = 0; i < count && unanswered < 0; ++i)
+    if (replies[static_cast<size_t>(i)] < 0 &&
+        expects_reply(events[static_cast<size_t>(i)], events, static_cast<size_t>(i)))
+      unanswered = i;
+  ended_us = std::max(ended_us, c.end.at_us);
+}
+
+bool View::accepted(int32_t reply) const {
+  const Event* e = at(reply);
+  return e != nullptr && e->code >= 200 && e->code < 300;
+}
+
+bool View::refused(int32_t reply) const {
+  const Event* e = at(reply);
+  return e != nullptr && e->code >= 400;
+}
+
+bool View::left_unread(const Message& m) const {
+  if (!m.accepted || first_close < 0 || m.final_reply < first_close || !closed_by(From::sender)) return false;
+  return quit < 0 || quit > first_close;
+}
+
+bool View::delivered(const Message& m) const {
+  if (!m.accepted || left_unread(m)) return false;
+  if (m.recipients.empty()) return true;  // the beginning of the session is missing
+  return std::any_of(m.recipients.begin(), m.recipients.end(), [](const Recipient& r) { return r.code < 400; });
+}
+
+bool View::failed(const Message& m) const {
+  if (delivered(m)) return false;
+  if (!m.withdrawn) return true;
+  if (!accepted(m.mail_reply)) return true;
+  return std::any_of(m.recipients.begin(), m.recipients.end(),
+                     [](const Recipient& r) { return r.code < 200 || r.code >= 300; });
+}
+
+const Message* View::message_at(int32_t event) const {
+  const Message* found = nullptr;
+  for (const Message& m : messages) {
+    const int32_t begin = m.mail >= 0 ? m.mail : m.body;
+    if (begin > event) break;
+    found = &m;
+  }
+  return found;
+}
+
+bool View::mail_accepted_after(int32_t event) const {
+  return std::any_of(messages.begin(), messages.end(),
+                     [&](const Message& m) { return m.mail > event && accepted(m.mail_reply); });
+}
+
+bool View::rcpt_accepted_after(int32_t event) const {
+  for (const Message& m : messages)
+    for (const Recipient& r : m.recipients)
+      if (r.command > event && r.code >= 200 && r.code < 300) return true;
+  return false;
+}
+
+const Event* View::last_reply() const {
+  const Event* last = nullptr;
+  for (int32_t i = 0; i < static_cast<int32_t>(events.size()) && (first_close < 0 || i < first_close); ++i)
+    if (events[static_cast<size_t>(i)].kind == Event::Kind::reply) last = at(i);
+  return last;
+}
+
+int64_t View::silence_us() const {
+  if (close() == nullptr) return ended_us - owed_since();
+  if (const Event* body = at(stalled_body)) return close()->at_us - body->end_us;
+  return close()->at_us - owed_since();
+}
+
+const Event* View::waiting() const {
+  if (cut_reply >= 0) return at(cut_reply);
+  return at(unanswered);
+}
+
+int64_t View::owed_since() const {
+  if (banner < 0 || at(banner) == nullptr)
+    return c.connect.state == GatewayConnect::State::connected ? c.connect.at_us : 0;
+  if (const Event* e = at(unanswered)) return e->end_us;
+  int64_t since = 0;
+  for (const Event& e : events)
+    if (e.kind == Event::Kind::reply) since = std::max(since, e.end_us);
+  return since;
+}
+
+uint64_t View::seen(From from) const {
+  uint64_t end = 0;
+  for (const Event& e : events)
+    if (e.from == from) end = std::max(end, e.offset + e.bytes);
+  return end;
+}
+
+From owes(const std::vector<Event>& events, const std::vector<Message>&, int64_t at_us) {
+  bool banner = false;
+  size_t asked = 0, answered = 0;
+  for (size_t i = 0; i < events.size(); ++i) {
+    const Event& e = events[i];
+    if (e.at_us > at_us) continue;
+    if (e.kind == Event::Kind::reply) {
+      if (e.phase == Phase::banner) banner = banner || e.complete;
+      if (e.answers >= 0) ++answered;
+      if (!e.complete && e.end_us <= at_us) return From::gateway;
+    }
+    if (e.end_us <= at_us && expects_reply(e, events, i)) ++asked;
+  }
+  return !banner || asked > answered ? From::gateway : From::sender;
+}
+
+std::string seconds(int64_t us) { return fmt::format("{:.1f} s", static_cast<double>(us) / 1e6); }
+
+std::string looks_like_limit(int64_t us) {
+  static constexpr std::array<int64_t, 12> kLimits{5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600};
+  for (const int64_t limit : kLimits) {
+    const int64_t off = us - limit * kSecond;
+    if (off > -kSecond / 4 && off < kSecond) return fmt::format("; that looks like a limit of {} s", limit);
+  }
+  return "";
+}
+
+Match match_event(const View& view, int32_t event) {
+  Match m;
+  m.event = event;
+  const Event* e = view.at(event);
+  if (e == nullptr) return m;
+  m.at_us = e->at_us;
+  m.stream = e->from;
+  m.offset = e->offset;
+  m.length = e->bytes;
+  switch (e->kind) {
+    case Event::Kind::reply:
+    case Event::Kind::command:
+    case Event::Kind::tls:
+    case Event::Kind::note:
+      m.got = e->text;
+      break;
+    case Event::Kind::close:
+      m.got = fmt::format("{} from the {}",
+                          e->how == CloseHow::fin   ? "FIN"
+                          : e->how == CloseHow::rst ? "RST"
+                                                    : "time-out",
+                          name(e->from));
+      break;
+    case Event::Kind::body:
+      m.got = fmt::format("{} bytes of the message", e->bytes);
+      break;
+    case Event::Kind::connect:
+      break;
+  }
+  return m;
+}
+
+Match match_missing(const View& view, int32_t event, From side) {
+  Match m = match_event(view, event);
+  m.stream = side;
+  m.offset = view.seen(side);
+  m.length = 0;
+  return m;
+}
+
+}  // namespace smtpscope

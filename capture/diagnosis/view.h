@@ -1,0 +1,93 @@
+// One session as the rules look at it: the case, and what most of them ask (who closed first, what was left unanswered,
+// which replies refused, which messages failed), worked out once. Pure; borrowed for one diagnosis.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "capture/diagnosis/rule.h"
+
+namespace smtpscope {
+
+inline constexpr int64_t kSecond = 1'000'000;
+/// A side that left sooner than this, while the other owed it bytes, was impatient; later, the other was silent.
+inline constexpr int64_t kImpatient = 1 * kSecond;
+/// A connection without a byte of the sender that ends within this time is a port probe.
+inline constexpr int64_t kProbe = kSecond / 4;
+/// From here on a reply is called slow.
+inline constexpr int64_t kSlow = 5 * kSecond;
+
+struct View {
+  explicit View(const Case& session);
+
+  const Case& c;
+  const std::vector<Event>& events;
+  const std::vector<Message>& messages;
+
+  // indices into events; -1: none
+  int32_t banner = -1;
+  int32_t first_sent = -1;  ///< the sender's first bytes
+  int32_t helo_ok = -1;     ///< the last 2xx reply to EHLO or HELO
+  int32_t quit = -1;
+  int32_t first_close = -1;
+  int32_t unanswered = -1;             ///< the first command or body that was sent whole and got no reply
+  int32_t stalled_body = -1;           ///< a body that never ended
+  int32_t cut_command = -1;            ///< a command line that never ended
+  int32_t cut_reply = -1;              ///< a reply that never ended
+  Verdict verdict = Verdict::unknown;  ///< decided before the rules run
+  int32_t slowest = -1;                ///< the reply that took longest
+  int64_t slowest_us = 0;
+  std::vector<int32_t> refusals;  ///< replies 4xx and 5xx
+  std::vector<int32_t> replies;   ///< for each event: the reply that answers it, -1
+  int64_t ended_us = 0;
+
+  /// Not null if the index is valid.
+  const Event* at(int32_t index) const {
+    return index >= 0 && index < static_cast<int32_t>(events.size()) ? &events[static_cast<size_t>(index)] : nullptr;
+  }
+  const Event* close() const { return at(first_close); }
+  bool closed_by(From from) const { return close() != nullptr && close()->from == from; }
+  bool broken() const { return verdict == Verdict::breakdown; }
+  /// The sender or the gateway ended a session that was not over: no QUIT before, and mail undone.
+  bool cut_short() const { return broken() && close() != nullptr && (quit < 0 || quit > first_close); }
+  /// Does the gateway owe the banner or a reply at the end?
+  bool gateway_owes() const { return banner < 0 || cut_reply >= 0 || unanswered >= 0; }
+  /// The last reply before the first close; null if there is none.
+  const Event* last_reply() const;
+  /// How long the side that owed bytes had been silent when the session ended.
+  int64_t silence_us() const;
+
+  bool accepted(int32_t reply) const;
+  bool refused(int32_t reply) const;
+  /// Was this message accepted for at least one recipient, as far as its sender could know?
+  bool delivered(const Message& message) const;
+  /// Did the sender leave while the final reply was owed, although one came afterwards?
+  bool left_unread(const Message& message) const;
+  /// Was it begun and not delivered? A transaction given up before DATA without a refusal is neither.
+  bool failed(const Message& message) const;
+  /// The message to which an event belongs: the last that began before it; null if none had.
+  const Message* message_at(int32_t event) const;
+  bool mail_accepted_after(int32_t event) const;
+  bool rcpt_accepted_after(int32_t event) const;
+
+  /// When the unanswered thing had been sent; for the banner, when the gateway was reached.
+  int64_t owed_since() const;
+  /// The event that has been waiting for its reply, for its phase; null if none.
+  const Event* waiting() const;
+  /// Bytes of this side that were seen up to the end.
+  uint64_t seen(From from) const;
+};
+
+/// Which side owed the next bytes at this time: gateway while the banner or a reply was missing, else the sender.
+From owes(const std::vector<Event>& events, const std::vector<Message>& messages, int64_t at_us);
+
+/// "30.0 s"
+std::string seconds(int64_t us);
+/// "; that looks like a limit of 30 s" if the time is near a usual limit, else "".
+std::string looks_like_limit(int64_t us);
+/// A match on these very bytes; for a close, at the point where the stream ended.
+Match match_event(const View& view, int32_t event);
+/// A match at the point where bytes of `side` were missing, seen at `event`.
+Match match_missing(const View& view, int32_t event, From side);
+
+}  // namespace smtpscope
