@@ -38,7 +38,7 @@ size_t distance(std::string_view a, std::string_view b) {
 std::string references_of(const Rule& rule) {
   std::string text;
   for (const std::string_view reference : rule.references)
-    if (!reference.empty()) text += (text.empty() ? "" : ", ") + std::string(reference);
+    if (!reference.empty()) text.append(text.empty() ? "" : ", ").append(reference);
   return text;
 }
 
@@ -52,7 +52,7 @@ std::string paragraph(std::string_view label, std::string_view text, size_t widt
     const size_t end = text.find(' ');
     const std::string_view word = text.substr(0, end);
     if (!first && column + 1 + word.size() > width) {
-      out += "\n" + std::string(kIndent, ' ');
+      out.append("\n").append(kIndent, ' ');
       column = kIndent;
     } else if (!first) {
       out += ' ';

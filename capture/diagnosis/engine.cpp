@@ -113,7 +113,7 @@ std::string delivered_summary(const View& view) {
       ++recipients;
       accepted += r.code < 400 ? 1U : 0U;
     }
-    if (!m.queue_id.empty() && messages <= 3) ids += (ids.empty() ? "" : ", ") + m.queue_id;
+    if (!m.queue_id.empty() && messages <= 3) ids.append(ids.empty() ? "" : ", ").append(m.queue_id);
   }
   std::string text = messages == 1 ? std::string("The gateway accepted the message")
                                    : fmt::format("The gateway accepted all {} messages", messages);

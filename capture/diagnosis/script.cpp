@@ -1,0 +1,251 @@
+#include "capture/diagnosis/script.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "capture/session_analyzer.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr int64_t kStepUs = 1000;
+constexpr uint64_t kMaxBody = 64 * 1024 * 1024;
+constexpr double kMaxSeconds = 1e6;
+
+std::string_view steps_named(std::string_view name) {
+  static constexpr std::pair<std::string_view, std::string_view> kNamed[] = {
+      {"hello",
+       "G 220 gw.example ESMTP\nS EHLO mx.sender.example\n"
+       "G~250-gw.example\\r\\n250-PIPELINING\\r\\n250-SIZE 10240000\\r\\n250-CHUNKING\\r\\n250 8BITMIME\\r\\n\n"},
+      {"mail", "S MAIL FROM:<a@sender.example>\nG 250 2.1.0 Ok\n"},
+      {"rcpt", "S RCPT TO:<b@gw.example>\nG 250 2.1.5 Ok\n"},
+      {"data", "S DATA\nG 354 End data with <CR><LF>.<CR><LF>\n"},
+      {"body", "S Subject: a test\nS \nS Hello.\nS .\n"},
+      {"accepted", "G 250 2.0.0 Ok: queued as 4F1A2B3C4D\n"},
+      {"bye", "S QUIT\nG 221 2.0.0 Bye\nG fin\nS fin\n"},
+  };
+  for (const auto& [known, steps] : kNamed)
+    if (known == name) return steps;
+  throw std::invalid_argument(fmt::format("there are no steps named \"{}\"", name));
+}
+
+double number(std::string_view text) {
+  const std::string copy(text);
+  char* end = nullptr;
+  const double value = std::strtod(copy.c_str(), &end);
+  if (copy.empty() || *end != '\0' || !(value >= 0) || value > kMaxSeconds)
+    throw std::invalid_argument(fmt::format("\"{}\" is no number of seconds from 0 to {}", text, kMaxSeconds));
+  return value;
+}
+
+uint64_t count(std::string_view text) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > kMaxBody)
+    throw std::invalid_argument(fmt::format("\"{}\" is no number of bytes from 0 to {}", text, kMaxBody));
+  return value;
+}
+
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      out += text[i];
+      continue;
+    }
+    const char next = i + 1 < text.size() ? text[++i] : '\0';
+    if (next == 'r') {
+      out += '\r';
+    } else if (next == 'n') {
+      out += '\n';
+    } else if (next == '\\') {
+      out += '\\';
+    } else if (next == 'x' && i + 2 < text.size()) {
+      int value = 0;
+      const auto [end, error] = std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16);
+      if (error != std::errc() || end != text.data() + i + 3) throw std::invalid_argument("\\x needs two hex digits");
+      out += static_cast<char>(value);
+      i += 2;
+    } else {
+      throw std::invalid_argument("an escape is one of \\r \\n \\\\ \\xNN");
+    }
+  }
+  return out;
+}
+
+SessionFacts script_facts() {
+  SessionFacts facts;
+  facts.id = "01KB0000000000000000000000";
+  facts.icid = 1;
+  facts.instance = "01KB0000000000000000000001";
+  facts.started_us = 1'795'000'000'000'000;
+  facts.sender = {"192.0.2.1", 41234};
+  facts.gateway = {"192.0.2.25", 25};
+  facts.sees = "sender";
+  return facts;
+}
+
+class Player {
+ public:
+  Player() : analyzer_(script_facts()) {}
+
+  void line(std::string_view line) {
+    if (line.empty() || line[0] == '#') return;
+    if (line[0] == '+') {
+      now_us_ += std::llround(number(line.substr(1)) * 1e6);
+      return;
+    }
+    now_us_ += kStepUs;
+    if (line == "!" || line == "! ") return mark(std::nullopt, false, 0);
+    if (line.starts_with("!connect ")) {
+      mark(std::nullopt, false, 0);
+      line.remove_prefix(1);
+    }
+    if (line.starts_with("connect ")) return connect(line.substr(8));
+    if (line.starts_with("use ")) return use(line.substr(4));
+    if (line.starts_with("hole ")) return hole(line.substr(5));
+    if (line.starts_with("proxy closed")) {
+      end_.proxy_cause = line.size() > 13 ? line.substr(13) : "drain";
+      return analyzer_.closed({From::proxy, now_us_, CloseHow::fin});
+    }
+    if (line == "interrupted") {
+      end_.interrupted = true;
+      return;
+    }
+    if (line[0] == 'S' || line[0] == 'G') return side(line[0] == 'S' ? From::sender : From::gateway, line.substr(1));
+    throw std::invalid_argument(fmt::format("unknown step \"{}\"", line));
+  }
+
+  PlayedScript finish() {
+    reach_gateway();
+    end_.at_us = now_us_;
+    end_.sender_stream.bytes = sent(From::sender);
+    end_.gateway_stream.bytes = sent(From::gateway);
+    PlayedScript played;
+    played.transcript = analyzer_.finish(end_);
+    played.mark = mark_;
+    return played;
+  }
+
+ private:
+  uint64_t& sent(From from) { return from == From::sender ? sender_bytes_ : gateway_bytes_; }
+
+  void mark(std::optional<From> side, bool close, uint64_t bytes) {
+    if (mark_) throw std::invalid_argument("a second mark");
+    mark_ = ScriptMark{side, close, now_us_, sender_bytes_, gateway_bytes_, bytes};
+  }
+
+  void reach_gateway() {
+    if (std::exchange(connect_said_, true)) return;
+    analyzer_.connected({GatewayConnect::State::connected, 0, 0, ""});
+  }
+
+  void connect(std::string_view rest) {
+    if (connect_said_) throw std::invalid_argument("connect has to come first, and once");
+    connect_said_ = true;
+    if (rest == "pending") return;
+    if (!rest.starts_with("failed ")) throw std::invalid_argument("connect pending, or connect failed ERROR SECONDS");
+    rest.remove_prefix(7);
+    const size_t space = rest.find(' ');
+    if (space == std::string_view::npos) throw std::invalid_argument("connect failed ERROR SECONDS");
+    const int64_t took_us = std::llround(number(rest.substr(space + 1)) * 1e6);
+    now_us_ += took_us;
+    analyzer_.connected({GatewayConnect::State::failed, now_us_, took_us, std::string(rest.substr(0, space))});
+  }
+
+  void use(std::string_view names) {
+    while (!names.empty()) {
+      const size_t space = std::min(names.find(' '), names.size());
+      if (space > 0) {
+        std::string_view steps = steps_named(names.substr(0, space));
+        while (!steps.empty()) {
+          const size_t end = steps.find('\n');
+          line(steps.substr(0, end));
+          steps.remove_prefix(end + 1);
+        }
+      }
+      names.remove_prefix(std::min(space + 1, names.size()));
+    }
+  }
+
+  void hole(std::string_view rest) {
+    if (rest.size() < 3 || (rest[0] != 'S' && rest[0] != 'G') || rest[1] != ' ')
+      throw std::invalid_argument("hole S BYTES or hole G BYTES");
+    reach_gateway();
+    const From from = rest[0] == 'S' ? From::sender : From::gateway;
+    const uint64_t length = count(rest.substr(2));
+    analyzer_.hole({from, now_us_, sent(from), length, "lost"});
+    sent(from) += length;
+  }
+
+  void side(From from, std::string_view rest) {
+    const bool marked = rest.starts_with('!');
+    if (marked) rest.remove_prefix(1);
+    const bool spaced = rest.starts_with(' ');
+    if (!marked && !spaced && !rest.starts_with('~'))
+      throw std::invalid_argument("a space, ! or ~ has to follow S and G");
+    if (!connect_said_) reach_gateway();
+    if (rest.starts_with('~')) return bytes(from, unescaped(rest.substr(1)), marked);
+    if (spaced) rest.remove_prefix(1);
+    if (rest == "fin") return close(from, CloseHow::fin, marked);
+    if (rest == "rst") return close(from, CloseHow::rst, marked);
+    if (rest == "timeout") return close(from, CloseHow::timeout, marked);
+    if (rest.starts_with("body ")) {
+      static constexpr std::string_view kRow = "The quick brown fox jumps over the lazy dog, again and again.\r\n";
+      const uint64_t length = count(rest.substr(5));
+      std::string body;
+      body.reserve(length + kRow.size());
+      while (body.size() < length) body += kRow;
+      body.resize(length);
+      return bytes(from, body, marked);
+    }
+    bytes(from, std::string(rest) + "\r\n", marked);
+  }
+
+  void bytes(From from, const std::string& text, bool marked) {
+    if (marked) mark(from, false, text.size());
+    analyzer_.chunk({from, now_us_, sent(from), text});
+    sent(from) += text.size();
+  }
+
+  void close(From from, CloseHow how, bool marked) {
+    if (marked) mark(from, true, 0);
+    analyzer_.closed({from, now_us_, how});
+  }
+
+  SessionAnalyzer analyzer_;
+  SessionEnd end_;
+  int64_t now_us_ = 0;
+  uint64_t sender_bytes_ = 0, gateway_bytes_ = 0;
+  bool connect_said_ = false;
+  std::optional<ScriptMark> mark_;
+};
+
+}  // namespace
+
+PlayedScript play_script(std::string_view script) {
+  Player player;
+  size_t number_of_line = 0;
+  try {
+    while (!script.empty()) {
+      ++number_of_line;
+      const size_t end = script.find('\n');
+      player.line(script.substr(0, end));
+      script.remove_prefix(end == std::string_view::npos ? script.size() : end + 1);
+    }
+  } catch (const std::invalid_argument& error) {
+    PlayedScript failed;
+    failed.error = fmt::format("line {}: {}", number_of_line, error.what());
+    return failed;
+  }
+  return player.finish();
+}
+
+}  // namespace smtpscope

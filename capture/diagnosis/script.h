@@ -1,0 +1,45 @@
+// Sessions written down as scripts: what rules name as their examples, and tests play. A script is turned into records,
+// fed to SessionAnalyzer, and gives a transcript, and the place that is marked in it.
+//
+//   S EHLO mx.sender.example     the sender sends this line and CR LF       G 250 ok    so does the gateway
+//   G!550 5.1.1 no such user     `!`: here it breaks
+//   S~raw \r\n \x16 \\           bytes as escaped, nothing added            S!~raw      marked
+//   S body 65536                 so many bytes of message lines
+//   S fin   S rst   S timeout    the side ends its stream                   S!fin       marked
+//   !                            the point that is now reached is marked (bytes are missing here)
+//   +30.0                        so many seconds pass
+//   connect failed ECONNREFUSED 0.4     the gateway was not reached, after so many seconds;   !connect ... marked
+//   connect pending              the gateway has not answered (put first; else it was reached at once)
+//   hole S 1000                  so many bytes are missing in the recording
+//   proxy closed drain           the proxy ended the session, for this reason
+//   interrupted                  the recording ends here
+//   use hello mail               the steps of that name: hello mail rcpt data body accepted bye
+//
+// Empty lines and lines that begin with # are skipped. Steps without a `+` are 1 ms apart.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "capture/transcript/transcript.h"
+
+namespace smtpscope {
+
+struct ScriptMark {
+  std::optional<From> side;  ///< of the marked line; none for a lone `!` and for `connect`
+  bool close = false;        ///< the marked line is a fin, rst or timeout
+  int64_t at_us = 0;
+  uint64_t sender_offset = 0, gateway_offset = 0;  ///< bytes of each side before the mark
+  uint64_t bytes = 0;                              ///< of the marked line on the wire
+};
+
+struct PlayedScript {
+  std::string error;  ///< "line 3: unknown step \"X\""; empty if the script is right
+  Transcript transcript;
+  std::optional<ScriptMark> mark;
+};
+
+PlayedScript play_script(std::string_view script);
+
+}  // namespace smtpscope
