@@ -14,6 +14,7 @@
 namespace smtpscope {
 namespace {
 
+constexpr std::string_view kLastResort = "not-settled";
 constexpr size_t kMaxNotes = 50;
 constexpr size_t kMaxGot = 500;
 constexpr size_t kMaxSummary = 400;
@@ -84,14 +85,17 @@ std::vector<Found> run_rules(const View& view) {
   return all;
 }
 
-/// What the reply that broke it answered: " <x@y>" for MAIL and RCPT.
-std::string subject_of(const View& view, const Finding& f) {
+/// Whom the reply that broke it was about: " <x@y>" behind a title that ends in whom it means, else in parentheses.
+std::string subject_of(const View& view, const Rule& rule, const Finding& f) {
   const Event* reply = view.at(f.event);
   if (reply == nullptr || reply->kind != Event::Kind::reply || reply->answers < 0) return "";
   for (const Message& m : view.messages) {
-    if (m.mail == reply->answers) return " <" + m.mail_from + ">";
+    if (m.mail == reply->answers)
+      return rule.title.ends_with("envelope sender") ? " <" + m.mail_from + ">"
+                                                     : " (envelope sender <" + m.mail_from + ">)";
     for (const Recipient& r : m.recipients)
-      if (r.command == reply->answers) return " <" + r.address + ">";
+      if (r.command == reply->answers)
+        return rule.title.ends_with("recipient") ? " <" + r.address + ">" : " (recipient <" + r.address + ">)";
   }
   return "";
 }
@@ -100,7 +104,7 @@ std::string summary_of(const View& view, const Rule& rule, const Finding& f) {
   const Event* e = view.at(f.event);
   const bool reply = e != nullptr && e->kind == Event::Kind::reply && rule.reply.from != 0;
   if (!reply) return shortened(fmt::format("{}: {}", rule.title, one_line(f.why)), kMaxSummary);
-  return fmt::format("{}{}: {}", rule.title, subject_of(view, f), shortened(one_line(f.got), kMaxSummary / 2));
+  return fmt::format("{}{}: {}", rule.title, subject_of(view, rule, f), shortened(one_line(f.got), kMaxSummary / 2));
 }
 
 std::string delivered_summary(const View& view) {
@@ -124,6 +128,22 @@ std::string delivered_summary(const View& view) {
   return text + ".";
 }
 
+/// The earliest that was not made good; failing that the earliest refusal of all; failing that "not-settled".
+const Found* cause_among(const View& view, const std::vector<Found>& found) {
+  const Found* last_resort = nullptr;
+  const Found* refusal = nullptr;
+  for (const Found& f : found) {
+    if (f.rule->kind != Rule::Kind::breakdown) continue;
+    if (f.rule->code == kLastResort)
+      last_resort = &f;
+    else if (!harmless(view, f.match.event))
+      return &f;
+    else if (refusal == nullptr && f.rule->reply.from != 0)
+      refusal = &f;
+  }
+  return refusal != nullptr ? refusal : last_resort;
+}
+
 }  // namespace
 
 Diagnosis diagnose(const Case& session) {
@@ -133,21 +153,12 @@ Diagnosis diagnose(const Case& session) {
   d.verdict = view.verdict;
   std::vector<Found> found = run_rules(view);
 
-  const Found* cause = nullptr;
-  if (view.broken()) {
-    for (const Found& f : found)
-      if (f.rule->kind == Rule::Kind::breakdown && !harmless(view, f.match.event) && f.rule->code != "not-settled") {
-        cause = &f;
-        break;
-      }
-    for (const Found& f : found)
-      if (cause == nullptr && f.rule->code == "not-settled") cause = &f;
-  }
+  const Found* cause = view.broken() ? cause_among(view, found) : nullptr;
   for (const Found& f : found) {
     if (&f == cause) {
       d.breakdown = finding_of(view, f);
       d.summary = summary_of(view, *f.rule, *d.breakdown);
-    } else if (f.rule->code != "not-settled" && d.notes.size() < kMaxNotes) {
+    } else if (f.rule->code != kLastResort && d.notes.size() < kMaxNotes) {
       d.notes.push_back(finding_of(view, f));
     }
   }

@@ -38,6 +38,8 @@ std::string owed_text(const View& v) {
 std::optional<Match> gateway_ended(const View& v, bool fin) {
   if (!ordinary_end(v) || !v.closed_by(From::gateway) || (v.close()->how == CloseHow::fin) != fin) return std::nullopt;
   if (!v.gateway_owes() && v.silence_us() >= kSlow) return std::nullopt;  // sender-silent
+  const Event* last = v.last_reply();
+  if (last != nullptr && (last->code >= 400 || last->code == 221)) return std::nullopt;  // it had said so
   Match m = match_event(v, v.first_close);
   m.phase = missing_phase(v);
   m.why = std::string("The gateway ") + (fin ? "closed" : "reset") + " the connection without a word while " +

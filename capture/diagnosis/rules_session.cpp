@@ -8,20 +8,6 @@ namespace {
 constexpr uint32_t kLater = kAnyPhase & ~in(Phase::banner) & ~in(Phase::connect);
 
 constexpr Rule kRules[] = {
-    {.code = "sender-idle",
-     .title = "The sender fell silent and the gateway closed the session",
-     .phase = Phase::idle,
-     .party = Party::sender,
-     .expected = "the sender's next command",
-     .why = "The gateway waited for the sender, which sent nothing, and then gave up.",
-     .advice =
-         "Ask the sender what its software did at this time. If it did send, packets are lost on the way: check MTU, "
-         "and firewalls that forget idle connections.",
-     .references = {"RFC 5321 4.5.3.2.7"},
-     .fires = "use hello\n+300\nG!421 4.4.2 gw.example Error: timeout exceeded\nG fin\nS fin\n",
-     .quiet = "use hello\n+1\nG 421 4.3.2 shutting down\nG fin\nS fin\n",
-     .reply = {kLater & ~in(Phase::end_of_data), 421, 421, "4.2",
-               "timeout|timed out|time-out|idle too long|idle for too"}},
     {.code = "too-many-errors",
      .title = "The gateway ended the session after too many errors",
      .phase = Phase::idle,
@@ -72,6 +58,20 @@ constexpr Rule kRules[] = {
      .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 421 4.3.0 try again later\nG fin\nS fin\n",
      .reply = {kLater, 421, 421, "",
                "shutting down|shutdown|service not available|closing transmission|closing transaction"}},
+    {.code = "sender-idle",
+     .title = "The sender fell silent and the gateway closed the session",
+     .phase = Phase::idle,
+     .party = Party::sender,
+     .expected = "the sender's next command",
+     .why = "The gateway waited for the sender, which sent nothing, and then gave up.",
+     .advice =
+         "Ask the sender what its software did at this time. If it did send, packets are lost on the way: check MTU, "
+         "and firewalls that forget idle connections.",
+     .references = {"RFC 5321 4.5.3.2.7"},
+     .fires = "use hello\n+300\nG!421 4.4.2 gw.example Error: timeout exceeded\nG fin\nS fin\n",
+     .quiet = "use hello\n+1\nG 421 4.3.2 shutting down\nG fin\nS fin\n",
+     .reply = {kLater & ~in(Phase::end_of_data), 421, 421, "4.2",
+               "timeout|timed out|time-out|idle too long|idle for too"}},
     {.code = "helo-missing",
      .title = "The sender did not introduce itself",
      .phase = Phase::mail,

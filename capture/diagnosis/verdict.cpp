@@ -86,6 +86,19 @@ std::string decide_without_mail(View& v, const std::string& blind) {
   return say(v, Verdict::breakdown);
 }
 
+/// A refusal inside a failed message that did not stop it: of one recipient among accepted ones, or of a command that
+/// is no part of the transaction or was repeated with success.
+bool beside_the_point(const View& v, const Message& m, int32_t reply) {
+  if (v.at(reply)->code == 421 || v.at(reply)->code < 400) return false;
+  if (reply == m.mail_reply || reply == m.data_reply || reply == m.final_reply) return false;
+  bool of_recipient = false, others_accepted = false;
+  for (const Recipient& r : m.recipients) {
+    of_recipient = of_recipient || r.reply == reply;
+    others_accepted = others_accepted || (r.code >= 200 && r.code < 300);
+  }
+  return !of_recipient || (others_accepted && m.data >= 0);
+}
+
 }  // namespace
 
 bool harmless(const View& v, int32_t event) {
@@ -93,13 +106,7 @@ bool harmless(const View& v, int32_t event) {
   if (e == nullptr) return false;
   const bool answer = e->kind == Event::Kind::reply && e->answers >= 0;
   const int32_t place = answer ? e->answers : event;
-  if (const Message* m = v.message_at(place); m != nullptr) {
-    if (v.failed(*m)) return false;
-    // What follows a message that was settled belongs to the session again.
-    const bool later =
-        std::any_of(v.messages.begin(), v.messages.end(), [&](const Message& n) { return v.delivered(n); });
-    return later || m->withdrawn;
-  }
+  if (const Message* m = v.message_at(place)) return !v.failed(*m) || (answer && beside_the_point(v, *m, event));
   const Event* asked = v.at(e->answers);
   if (e->phase == Phase::auth) {
     const bool later_ok = std::any_of(v.events.begin() + event, v.events.end(), [](const Event& r) {

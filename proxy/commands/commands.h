@@ -21,4 +21,6 @@ enum class ExitCode : int {
   config = 78,            ///< the configuration is wrong (EX_CONFIG of sysexits.h)
 };
 
+void register_explain(CLI::App& app, ExitCode& exit_code);
+
 }  // namespace smtpscope

@@ -1,0 +1,161 @@
+// How sessions come out, which of several causes is the breakdown, and what is said of it.
+#include "capture/diagnosis/script.h"
+#include "capture/diagnosis/view.h"
+#include "tests/catch.h"
+
+using namespace smtpscope;
+
+namespace {
+
+Transcript play(std::string_view script) {
+  PlayedScript played = play_script(script);
+  REQUIRE(played.error == "");
+  return std::move(played.transcript);
+}
+
+std::string broke(std::string_view script) {
+  const Transcript t = play(script);
+  INFO(t.summary);
+  CHECK(t.verdict == (t.breakdown ? Verdict::breakdown : t.verdict));
+  CHECK((t.verdict == Verdict::breakdown) == t.breakdown.has_value());
+  CHECK(!t.summary.empty());
+  return t.breakdown ? t.breakdown->code : std::string(name(t.verdict));
+}
+
+bool has_note(const Transcript& t, std::string_view code) {
+  for (const Finding& note : t.notes)
+    if (note.code == code) return true;
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("delivered: every message was accepted for somebody") {
+  CHECK(broke("use hello mail rcpt data body accepted bye\n") == "delivered");
+  CHECK(broke("use hello mail rcpt data body accepted mail rcpt data body accepted bye\n") == "delivered");
+  const Transcript one_refused =
+      play("use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 User unknown\nuse data body accepted bye\n");
+  CHECK(one_refused.verdict == Verdict::delivered);
+  CHECK(has_note(one_refused, "rcpt-unknown-user"));
+  CHECK(one_refused.summary.find("1 of 2 recipients") != std::string::npos);
+  CHECK(one_refused.summary.find("4F1A2B3C4D") != std::string::npos);
+}
+
+TEST_CASE("delivered, with notes on what was made good") {
+  const Transcript greylisted =
+      play("use hello mail rcpt\nS RCPT TO:<c@gw.example>\nG 450 4.2.0 Greylisted\nuse data body accepted bye\n");
+  CHECK(greylisted.verdict == Verdict::delivered);
+  CHECK(has_note(greylisted, "greylisted"));
+  const Transcript nested = play(
+      "use hello mail\nS MAIL FROM:<a@b.example>\nG 503 5.5.1 nested MAIL command\nuse rcpt data body accepted bye\n");
+  CHECK(nested.verdict == Verdict::delivered);
+  CHECK(has_note(nested, "mail-nested"));
+  CHECK(broke("S EHLO a.example\nG 220 gw.example\nG 250 gw.example\nuse mail rcpt data body accepted bye\n") ==
+        "delivered");
+  CHECK(broke("use hello\nS STARTTLS\nG 454 4.7.0 no\nuse mail rcpt data body accepted bye\n") == "delivered");
+  CHECK(broke("use hello mail\nS RSET\nG 250 ok\nuse mail rcpt data body accepted bye\n") == "delivered");
+  CHECK(broke("use hello mail rcpt data body accepted\n+300\nG 421 4.4.2 timeout\nG fin\nS fin\n") == "delivered");
+}
+
+TEST_CASE("no-mail: nothing was meant") {
+  CHECK(broke("S fin\nG fin\n") == "no-mail");
+  CHECK(broke("+0.05\nS rst\n") == "no-mail");
+  CHECK(broke("G 220 gw.example\nS fin\nG fin\n") == "no-mail");
+  CHECK(broke("use hello bye\n") == "no-mail");
+  CHECK(broke("use hello\nS fin\nG fin\n") == "no-mail");
+  CHECK(broke("use hello\nS NOOP\nG 250 ok\nuse bye\n") == "no-mail");
+  CHECK(broke("use hello mail rcpt\nS RSET\nG 250 ok\nuse bye\n") == "no-mail");
+  CHECK(broke("use hello mail rcpt bye\n") == "no-mail");
+}
+
+TEST_CASE("unknown: it cannot be seen") {
+  CHECK(broke("use hello mail rcpt data\nS body 1000\ninterrupted\n") == "unknown");
+  CHECK(broke("use hello mail rcpt\nhole G 500\nS fin\nG fin\n") == "unknown");
+  CHECK(broke("use hello mail rcpt data body\ninterrupted\n") == "unknown");
+  // A refusal that was seen stands, whatever else was not.
+  CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\ninterrupted\n") ==
+        "rcpt-unknown-user");
+}
+
+TEST_CASE("the earliest cause that was not made good is the breakdown") {
+  // The first message was refused, the second delivered: broken by the first.
+  CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nS RSET\nG 250 ok\n"
+              "use mail rcpt data body accepted bye\n") == "rcpt-unknown-user");
+  // A refused recipient of a delivered message does not explain why the next one stopped.
+  CHECK(broke("use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nuse data body accepted\n"
+              "use mail rcpt data\nS body 500\nS fin\nG fin\n") == "body-sender-closed");
+  // HELO in place of EHLO works, so the refused EHLO is not the cause.
+  CHECK(broke("G 220 gw.example\nS EHLO a.example\nG 500 unknown\nS HELO a.example\nG 250 ok\nuse mail\n"
+              "S RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nuse bye\n") == "rcpt-unknown-user");
+  // The login failed, and without it the relay is denied.
+  CHECK(broke("use hello\nS AUTH PLAIN AGEAYg==\nG 535 5.7.8 failed\nuse mail\nS RCPT TO:<c@far.example>\n"
+              "G 554 5.7.1 Relay access denied\nuse bye\n") == "auth-failed");
+  CHECK(
+      broke(
+          "use hello\nS STARTTLS\nG 454 4.7.0 no\nS MAIL FROM:<a@b.example>\nG 530 5.7.0 Must issue a STARTTLS command "
+          "first\nuse bye\n") == "starttls-refused");
+  // All recipients refused, then DATA as well: the recipient is the cause.
+  CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nS DATA\nG 554 5.5.1 no valid "
+              "recipients\n"
+              "use bye\n") == "rcpt-unknown-user");
+}
+
+TEST_CASE("a refusal inside a failed message that did not stop it is not the cause") {
+  CHECK(broke("use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nuse data\nS body 500\nS fin\nG "
+              "fin\n") == "body-sender-closed");
+  CHECK(broke("use hello mail\nS DATA\nG 503 5.5.1 need RCPT\nuse rcpt data body\nG 554 5.7.1 virus\nuse bye\n") ==
+        "content-refused");
+  // The sender gave up because one of two was refused: that is the cause.
+  CHECK(broke("use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nuse bye\n") ==
+        "rcpt-unknown-user");
+}
+
+TEST_CASE("a silence is put down to the side that owed the next bytes") {
+  const auto party = [](std::string_view script) {
+    const Transcript t = play(script);
+    REQUIRE(t.breakdown);
+    return std::string(name(t.breakdown->party));
+  };
+  CHECK(party("+30\nS fin\nG fin\n") == "gateway");
+  CHECK(party("use hello mail rcpt data\nS body 500\n+300\nG fin\nS fin\n") == "sender");
+  CHECK(party("use hello mail rcpt data body\n+120\nS fin\nG fin\n") == "gateway");
+  CHECK(party("use hello mail rcpt data body\n+0.2\nS fin\nG fin\n") == "sender");
+  CHECK(party("use hello\n+300\nG fin\nS fin\n") == "sender");
+  CHECK(party("use hello\nS MAIL FROM:<a@b.example>\n+60\nS rst\n") == "gateway");
+
+  const Transcript t = play("+0.01\nuse hello mail rcpt data\nS body 500\n");
+  CHECK(owes(t.events, t.messages, 0) == From::gateway);
+  CHECK(owes(t.events, t.messages, t.events.back().end_us) == From::sender);
+}
+
+TEST_CASE("the time that the sender waited is said, and what limit it looks like") {
+  const Transcript t = play("+30.0\nS fin\nG fin\n");
+  REQUIRE(t.breakdown);
+  CHECK(t.breakdown->why.find("30.0 s; that looks like a limit of 30 s") != std::string::npos);
+  CHECK(looks_like_limit(37 * kSecond).empty());
+}
+
+TEST_CASE("left before the final reply, and it came afterwards: duplicates") {
+  const Transcript t = play("use hello mail rcpt data body\n+60\nS fin\n+2\nuse accepted\nG fin\n");
+  REQUIRE(t.breakdown);
+  CHECK(t.breakdown->code == "left-before-final-reply");
+  CHECK(t.breakdown->why.find("twice") != std::string::npos);
+  // QUIT was pipelined: the sender still reads.
+  CHECK(broke("use hello mail rcpt data body\nS QUIT\nS fin\n+2\nuse accepted\nG 221 bye\nG fin\n") == "delivered");
+}
+
+TEST_CASE("the summary names who and what") {
+  const Transcript t = play("use hello mail\nS RCPT TO:<nobody@gw.example>\nG 550 5.1.1 no such user\nuse bye\n");
+  CHECK(t.summary == "The gateway does not know the recipient <nobody@gw.example>: 550 5.1.1 no such user");
+}
+
+TEST_CASE("scripts that are wrong say where") {
+  CHECK(play_script("use hello\nX what\n").error == "line 2: unknown step \"X what\"");
+  CHECK(play_script("use nothing\n").error == "line 1: there are no steps named \"nothing\"");
+  CHECK(play_script("+abc\n").error.starts_with("line 1: \"abc\" is no number"));
+  CHECK(play_script("S~\\q\n").error.starts_with("line 1: an escape"));
+  CHECK(play_script("S!a\nG!b\n").error == "line 2: a second mark");
+  CHECK(play_script("S body 99999999999\n").error.starts_with("line 1:"));
+  CHECK(play_script("+1e300\n").error.starts_with("line 1:"));
+  CHECK(play_script("").error.empty());
+}
