@@ -27,7 +27,8 @@ bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view l
 }
 
 const Rule* judge_reply(const Event& reply) {
-  std::string lower = reply.text;
+  constexpr size_t kJudged = 1024;  // what a reply means is said in its first lines; a hostile one may be long
+  std::string lower = reply.text.substr(0, kJudged);
   for (char& c : lower) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     if (c == '\n') c = ' ';
