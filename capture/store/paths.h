@@ -1,0 +1,76 @@
+// Where things stand in a store, and how they are made: directories 0700 and files 0600, whatever the umask.
+//
+//   <store>/senders/<source ip>/<YYYY-MM-DD>.jsonl    transcripts of the sessions that began on that day, UTC
+//   <store>/senders/<source ip>/<YYYY-MM-DD>.pcapng   their recording
+//   <store>/run/<instance>                            a running process each, see instance.h
+//   <store>/index.sqlite                              a cache, see index.h; may be deleted at any time
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace smtpscope {
+
+/// "2026-11-24"; `unix_us` is clamped to the years 0 to 9999.
+std::string utc_day(int64_t unix_us);
+
+/// The name of a sender's directory: its address as it is. Characters that no address has become '_', so that no input
+/// leaves the store.
+std::string sender_directory(std::string_view ip);
+
+/// Path of the day's file of a sender, below the store: "senders/192.0.2.1/2026-11-24.jsonl".
+std::string transcripts_path(std::string_view store, std::string_view ip, int64_t started_us);
+std::string recording_path(std::string_view store, std::string_view ip, int64_t started_us);
+std::string senders_path(std::string_view store);
+std::string run_path(std::string_view store);
+std::string index_path(std::string_view store);
+
+/// Creates `path` and what is missing above it, each 0700. What exists keeps its mode.
+std::error_code make_private_directories(const std::string& path) noexcept;
+
+/// open(2) with O_CLOEXEC; a file that it creates is 0600. -1 and errno as open(2) has it.
+int open_private(const std::string& path, int flags) noexcept;
+
+/// Owns a descriptor.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) noexcept : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    if (this != &other) reset(other.release());
+    return *this;
+  }
+  ~UniqueFd() { reset(); }
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  void reset(int fd = -1) noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+/// A file mapped for reading. Whoever cuts the file while it is mapped makes the bytes behind the cut unreadable
+/// (SIGBUS); only recovery cuts, and it holds the store then.
+class MappedFile {
+ public:
+  /// Maps the whole file. Throws std::system_error, whose text names the file.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::string_view bytes() const { return {data_, size_}; }
+
+ private:
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace smtpscope
