@@ -1,5 +1,5 @@
-// What the operator says, as plain values with their defaults. settings.cpp's option table names the keys; the loader fills
-// this, everybody else only reads it. Durations are milliseconds, sizes bytes.
+// What the operator says, as plain values with their defaults. settings.cpp's option table names the keys; the loader
+// fills this, everybody else only reads it. Durations are milliseconds, sizes bytes.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,8 @@ struct Settings {
   StoreSettings store;
   ControlSettings control;
   LogSettings log;
-  uint32_t workers = 1;         ///< 1..64
-  uint64_t drain_ms = 10'000;   ///< how long sessions may go on after SIGTERM
+  uint32_t workers = 1;        ///< 1..64
+  uint64_t drain_ms = 10'000;  ///< how long sessions may go on after SIGTERM
 };
 
 }  // namespace smtpscope

@@ -27,17 +27,17 @@ struct Transcript {
   std::string summary;
   std::optional<Finding> breakdown;
   std::vector<Finding> notes;
-  std::vector<Event> events;       ///< texts are lossless text, not raw bytes
-  std::vector<Message> messages;   ///< mail_from and addresses likewise
+  std::vector<Event> events;      ///< texts are lossless text, not raw bytes
+  std::vector<Message> messages;  ///< mail_from and addresses likewise
   StreamTotals sender_stream, gateway_stream;
   std::optional<LegTransport> sender_leg, gateway_leg;
   std::optional<TlsFacts> tls;
   CaptureCounts capture;
-  bool complete = true;            ///< everything that policy asks for was recorded
+  bool complete = true;  ///< everything that policy asks for was recorded
   bool interrupted = false;
   std::string capture_loss;
-  std::string recording;           ///< file name beside the transcript that holds its packets; may be empty
-  ByteRange recording_bytes;       ///< part of that file in which its blocks stand
+  std::string recording;      ///< file name beside the transcript that holds its packets; may be empty
+  ByteRange recording_bytes;  ///< part of that file in which its blocks stand
 };
 
 /// Raw wire bytes as lossless text. '\n' stays.

@@ -21,6 +21,7 @@ enum class ExitCode : int {
   config = 78,            ///< the configuration is wrong (EX_CONFIG of sysexits.h)
 };
 
+void register_run(CLI::App& app, ExitCode& exit_code);
 void register_explain(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace smtpscope

@@ -1,0 +1,168 @@
+// `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <uv.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/ip.h"
+#include "config/sender_filter.h"
+#include "config/settings.h"
+#include "config/units.h"
+#include "proxy/commands/commands.h"
+#include "proxy/relay/proxy.h"
+
+namespace smtpscope {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> listen, senders;
+  std::string gateway, store, window, body, body_limit, connect_timeout, drain;
+  uint64_t sessions = 0;
+  uint32_t workers = 0;
+};
+
+/// A usage error that names the option.
+[[noreturn]] void refuse(const std::string& option, const std::string& why) { throw CLI::ValidationError(option, why); }
+
+HostPort host_port(const std::string& option, const std::string& text) {
+  Result<HostPort> parsed = parse_host_port(text);
+  if (!parsed) refuse(option, parsed.error());
+  return *parsed;
+}
+
+uint64_t duration_ms(const std::string& option, const std::string& text) {
+  Result<uint64_t> parsed = parse_duration_ms(text);
+  if (!parsed) refuse(option, parsed.error());
+  return *parsed;
+}
+
+Settings settings_of(const Arguments& a) {
+  Settings settings;
+  for (const std::string& listen : a.listen)
+    settings.listeners.push_back({host_port("--listen", listen), Accept::direct, {}});
+  settings.gateway.address = host_port("--gateway", a.gateway);
+  settings.store.path = a.store;
+  if (!a.senders.empty()) settings.capture.senders = a.senders;
+  settings.capture.sessions = a.sessions;
+  if (!a.window.empty()) settings.capture.for_ms = duration_ms("--for", a.window);
+  if (!a.connect_timeout.empty())
+    settings.gateway.connect_timeout_ms = duration_ms("--connect-timeout", a.connect_timeout);
+  if (!a.drain.empty()) settings.drain_ms = duration_ms("--drain", a.drain);
+  if (a.body == "headers") settings.capture.body = BodyPolicy::headers;
+  if (a.body == "none") settings.capture.body = BodyPolicy::none;
+  if (!a.body_limit.empty()) {
+    Result<uint64_t> limit = parse_size(a.body_limit);
+    if (!limit) refuse("--body-limit", limit.error());
+    settings.capture.body_limit = *limit;
+  }
+  if (a.workers > 0) settings.workers = a.workers;
+  return settings;
+}
+
+/// The main loop: waits for signals and for the workers' end.
+class Supervisor {
+ public:
+  Supervisor(Proxy& proxy, uint64_t drain_ms) : proxy_(proxy), drain_ms_(drain_ms) {}
+
+  int run() {
+    uv_loop_init(&loop_);
+    for (uv_signal_t* signal : {&term_, &interrupt_}) {
+      uv_signal_init(&loop_, signal);
+      signal->data = this;
+    }
+    uv_timer_init(&loop_, &timer_);
+    timer_.data = this;
+    const auto on_signal = [](uv_signal_t* s, int) { static_cast<Supervisor*>(s->data)->on_signal(); };
+    uv_signal_start(&term_, on_signal, SIGTERM);
+    uv_signal_start(&interrupt_, on_signal, SIGINT);
+    proxy_.start();
+    uv_run(&loop_, UV_RUN_DEFAULT);
+    proxy_.join();
+    return uv_loop_close(&loop_);
+  }
+
+ private:
+  void on_signal() {
+    if (draining_) {
+      spdlog::warn("second signal: ending all sessions now");
+      proxy_.end_now("stopped");
+      return;
+    }
+    draining_ = true;
+    began_ = uv_now(&loop_);
+    spdlog::info("stopping: no new sessions; those in progress have {} to finish", format_duration_ms(drain_ms_));
+    proxy_.drain();
+    uv_timer_start(
+        &timer_, [](uv_timer_t* t) { static_cast<Supervisor*>(t->data)->on_timer(); }, 5, 20);
+  }
+
+  void on_timer() {
+    if (!forced_ && uv_now(&loop_) - began_ >= drain_ms_) {
+      forced_ = true;
+      proxy_.end_now("drain");
+    }
+    if (!proxy_.done()) return;
+    for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&term_), reinterpret_cast<uv_handle_t*>(&interrupt_),
+                                reinterpret_cast<uv_handle_t*>(&timer_)})
+      uv_close(handle, nullptr);
+  }
+
+  Proxy& proxy_;
+  uint64_t drain_ms_;
+  uv_loop_t loop_{};
+  uv_signal_t term_{}, interrupt_{};
+  uv_timer_t timer_{};
+  bool draining_ = false, forced_ = false;
+  uint64_t began_ = 0;
+};
+
+ExitCode run(const Arguments& arguments) {
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  std::signal(SIGPIPE, SIG_IGN);
+
+  const Settings settings = settings_of(arguments);
+  Result<SenderFilter> filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude);
+  if (!filter) refuse("--sender", filter.error());
+  for (const std::string& name : filter->unresolved())
+    spdlog::warn("sender {} is a name; names are not resolved in this version, so it matches nobody", name);
+  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
+  const auto match = [shared](const std::string& ip) -> std::optional<std::string_view> {
+    const auto address = IpAddress::parse(ip);
+    return address ? shared->match(*address) : std::nullopt;
+  };
+
+  Proxy proxy(settings, match);
+  for (const std::string& address : proxy.addresses())
+    spdlog::info("listening on {}, gateway {}, store {}", address, arguments.gateway, settings.store.path);
+  return Supervisor(proxy, settings.drain_ms).run() == 0 ? ExitCode::ok : ExitCode::failed;
+}
+
+}  // namespace
+
+void register_run(CLI::App& app, ExitCode& exit_code) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("run", "Stand between senders and a gateway, relay and record");
+  command->add_option("--listen", a->listen, "ADDR:PORT to accept senders on; may be given more than once")->required();
+  command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway")->required();
+  command->add_option("--store", a->store, "Folder for recordings and transcripts")->required();
+  command->add_option("--sender", a->senders, "Whose sessions to capture: address, CIDR, range, or any (the default)");
+  command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on");
+  command->add_option("--for", a->window, "Capture ends after so long, as in 30m; mail goes on");
+  command->add_option("--workers", a->workers, "Threads, one event loop each")->check(CLI::Range(1, 64));
+  command->add_option("--body", a->body, "How much of message bodies is recorded")
+      ->check(CLI::IsMember({"full", "headers", "none"}));
+  command->add_option("--body-limit", a->body_limit,
+                      "Bytes of each body recorded, as in 1MiB (the default) or unlimited");
+  command->add_option("--connect-timeout", a->connect_timeout,
+                      "Give the gateway so long to answer; default: the system's limit");
+  command->add_option("--drain", a->drain, "After SIGTERM sessions may go on for so long (10s)");
+  command->callback([a, &exit_code] { exit_code = run(*a); });
+}
+
+}  // namespace smtpscope

@@ -1,0 +1,66 @@
+// Sockets as the relay needs them: listening with SO_REUSEPORT, connecting without waiting, resetting, and what the
+// kernel knows of a connection. All functions return 0 or a negative errno where they can fail; nothing throws.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "capture/session.h"
+
+namespace smtpscope {
+
+/// A file descriptor that closes itself.
+class Fd {
+ public:
+  explicit Fd(int fd = -1) : fd_(fd) {}
+  ~Fd() { reset(); }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    reset(other.release());
+    return *this;
+  }
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void reset(int fd = -1);
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+/// A numeric address and port; none if `ip` is no IPv4 or IPv6 address.
+std::optional<Address> make_address(const std::string& ip, uint16_t port);
+/// Canonical text; a mapped IPv4 address as IPv4.
+Endpoint endpoint_of(const Address& address);
+
+/// A non-blocking listening socket; accepted sockets inherit TCP_NODELAY and keep-alive. Negative errno on failure.
+int listen_on(const Address& address);
+/// The address a socket is bound to.
+Address local_address(int fd);
+
+/// Begins to connect; `source` is bound first if given (its port 0), also if it is not an address of this host.
+/// Returns the descriptor, or a negative errno; the connection may still be in progress.
+int connect_to(const Address& to, const Address* source);
+/// The pending error of a socket, 0 if none.
+int socket_error(int fd);
+/// From now on close() sends RST.
+void reset_on_close(int fd);
+/// Bytes that were written but not yet sent by the kernel.
+int unsent_bytes(int fd);
+std::optional<LegTransport> transport_of(int fd);
+
+/// "ECONNREFUSED" of ECONNREFUSED.
+std::string errno_name(int error);
+
+}  // namespace smtpscope

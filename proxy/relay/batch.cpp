@@ -1,0 +1,52 @@
+#include "proxy/relay/batch.h"
+
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+namespace smtpscope {
+
+void Batch::append(const BatchRecord& record) {
+  std::memcpy(bytes_.get() + used_, &record, sizeof record);
+  const size_t length = record.type == BatchRecord::Type::data ? record.length : 0;
+  used_ += sizeof record + (length + alignof(BatchRecord) - 1) / alignof(BatchRecord) * alignof(BatchRecord);
+}
+
+std::unique_ptr<Batch> BatchQueue::exchange(std::unique_ptr<Batch> full) {
+  std::unique_ptr<Batch> empty;
+  {
+    const std::lock_guard lock(mutex_);
+    pending_.fetch_add(full->used(), std::memory_order_relaxed);
+    full_.push_back(std::move(full));
+    if (!free_.empty()) {
+      empty = std::move(free_.back());
+      free_.pop_back();
+    }
+  }
+  ready_.notify_one();
+  return empty ? std::move(empty) : std::make_unique<Batch>();
+}
+
+void BatchQueue::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  ready_.notify_one();
+}
+
+bool BatchQueue::take(std::vector<std::unique_ptr<Batch>>& out, int timeout_ms) {
+  std::unique_lock lock(mutex_);
+  ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return stopped_ || !full_.empty(); });
+  out.swap(full_);
+  return !stopped_ || !out.empty();
+}
+
+void BatchQueue::give_back(std::unique_ptr<Batch> batch) {
+  pending_.fetch_sub(batch->used(), std::memory_order_relaxed);
+  batch->clear();
+  const std::lock_guard lock(mutex_);
+  if (free_.size() < kMaxFree) free_.push_back(std::move(batch));
+}
+
+}  // namespace smtpscope

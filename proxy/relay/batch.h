@@ -1,0 +1,93 @@
+// How a loop hands what it saw to its recorder thread. recv() reads straight into a batch, so recording costs no copy;
+// a batch goes over when it is full or kFlushMs old. The recorder gets batches in order; if it falls behind by
+// kMaxPending bytes, the bytes of further chunks are dropped and counted (the session's mail goes on).
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "capture/session.h"
+
+namespace smtpscope {
+
+/// What the loop and the recorder share of a captured session. The loop makes it and fills `connect` and `end` before
+/// it sends the record that tells of them; the recorder deletes it after its `ended` record.
+struct CaptureSession {
+  SessionFacts facts;
+  std::unique_ptr<GatewayConnect> connect;
+  std::unique_ptr<SessionEnd> end;
+  struct Recording;  ///< the recorder's own
+  std::unique_ptr<Recording> recording;
+
+  CaptureSession();
+  ~CaptureSession();
+};
+
+struct BatchRecord {
+  enum class Type : uint8_t { opened, connected, data, lost, closed, ended };
+  CaptureSession* session;
+  int64_t at_us;
+  uint64_t offset;  ///< lost: of the first byte missing
+  uint64_t length;  ///< data: bytes behind this record; lost: bytes missing
+  Type type;
+  From from;
+  CloseHow how;
+};
+
+class Batch {
+ public:
+  static constexpr size_t kCapacity = 1 << 20;
+  static constexpr size_t kMaxRead = 128 * 1024;
+
+  bool has_room(size_t bytes) const { return kCapacity - used_ >= sizeof(BatchRecord) + bytes + alignof(BatchRecord); }
+  bool empty() const { return used_ == 0; }
+  size_t used() const { return used_; }
+  /// Where the bytes of the next data record go: at most kMaxRead of them.
+  char* space() { return bytes_.get() + used_ + sizeof(BatchRecord); }
+  void append(const BatchRecord& record);
+  void clear() { used_ = 0; }
+
+  /// Calls visit(record, bytes) for each record in order.
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (size_t at = 0; at < used_;) {
+      auto& record = *reinterpret_cast<BatchRecord*>(bytes_.get() + at);
+      const size_t length = record.type == BatchRecord::Type::data ? record.length : 0;
+      visit(record, bytes_.get() + at + sizeof(BatchRecord));
+      at += sizeof(BatchRecord) + (length + alignof(BatchRecord) - 1) / alignof(BatchRecord) * alignof(BatchRecord);
+    }
+  }
+
+ private:
+  std::unique_ptr<char[]> bytes_{new char[kCapacity]};  // not zeroed: pages that are never used cost nothing
+  size_t used_ = 0;
+};
+
+/// The way from one loop to one recorder thread and back.
+class BatchQueue {
+ public:
+  static constexpr size_t kMaxPending = 64 << 20;
+
+  /// Loop side. Takes a full batch, gives an empty one.
+  std::unique_ptr<Batch> exchange(std::unique_ptr<Batch> full);
+  bool overloaded() const { return pending_.load(std::memory_order_relaxed) > kMaxPending; }
+  void stop();
+
+  /// Recorder side. Waits at most `timeout_ms` for batches; false once stopped and empty.
+  bool take(std::vector<std::unique_ptr<Batch>>& out, int timeout_ms);
+  void give_back(std::unique_ptr<Batch> batch);
+
+ private:
+  static constexpr size_t kMaxFree = 3;
+  std::mutex mutex_;
+  std::condition_variable ready_;
+  std::vector<std::unique_ptr<Batch>> full_, free_;
+  std::atomic<size_t> pending_{0};
+  bool stopped_ = false;
+};
+
+}  // namespace smtpscope

@@ -1,0 +1,48 @@
+#include "proxy/relay/capture_gate.h"
+
+#include <fmt/format.h>
+#include <uv.h>
+
+#include <utility>
+
+namespace smtpscope {
+
+CaptureGate::CaptureGate(Match match, uint64_t sessions, uint64_t for_ms)
+    : match_(std::move(match)), limit_(sessions), deadline_ns_(for_ms == 0 ? 0 : uv_hrtime() + for_ms * 1'000'000) {}
+
+bool CaptureGate::over() const {
+  return (deadline_ns_ != 0 && uv_hrtime() >= deadline_ns_) || (limit_ != 0 && admitted_.load() >= limit_);
+}
+
+std::optional<std::string> CaptureGate::admit(const std::string& ip) {
+  if (over()) return std::nullopt;
+  const std::optional<std::string_view> entry = match_(ip);
+  if (!entry) return std::nullopt;
+  if (limit_ == 0) {
+    admitted_.fetch_add(1);
+  } else {
+    uint64_t count = admitted_.load();
+    do {
+      if (count >= limit_) return std::nullopt;
+    } while (!admitted_.compare_exchange_weak(count, count + 1));
+  }
+  return std::string(*entry);
+}
+
+void CaptureGate::ended(Verdict verdict) {
+  verdicts_[static_cast<size_t>(verdict)].fetch_add(1);
+  finished_.fetch_add(1);
+}
+
+std::optional<std::string> CaptureGate::closing_line() {
+  if ((limit_ == 0 && deadline_ns_ == 0) || !over() || finished_.load() < admitted_.load() || told_.exchange(true))
+    return std::nullopt;
+  const auto count = [&](Verdict v) { return verdicts_[static_cast<size_t>(v)].load(); };
+  return fmt::format(
+      "capture ended: {} sessions captured: {} delivered, {} broke, {} without mail, {} unknown; mail goes on, "
+      "uncaptured",
+      finished_.load(), count(Verdict::delivered), count(Verdict::breakdown), count(Verdict::no_mail),
+      count(Verdict::unknown));
+}
+
+}  // namespace smtpscope

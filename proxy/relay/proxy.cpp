@@ -1,0 +1,86 @@
+#include "proxy/relay/proxy.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+namespace smtpscope {
+namespace {
+
+std::string shown(const Endpoint& e) {
+  return e.ip.find(':') == std::string::npos ? fmt::format("{}:{}", e.ip, e.port)
+                                             : fmt::format("[{}]:{}", e.ip, e.port);
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Address address_of(const HostPort& at, const char* what) {
+  if (const auto address = make_address(at.host, at.port)) return *address;
+  throw std::runtime_error(fmt::format("{}: {} is no IP address", what, at.host));
+}
+
+}  // namespace
+
+Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std::make_shared<RelayContext>()) {
+  raise_descriptor_limit();
+  context_->settings = settings;
+  context_->gateway = address_of(settings.gateway.address, "gateway");
+  const auto now =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  context_->instance = new_ulid(now.count());
+  context_->gate = std::make_shared<CaptureGate>(std::move(match), settings.capture.sessions, settings.capture.for_ms);
+  try {
+    instance_ = std::make_unique<Instance>(settings.store.path, context_->instance);
+  } catch (const std::exception& e) {
+    spdlog::error("{}; sessions pass, but may not be recorded", e.what());
+  }
+  const uint32_t count = std::max<uint32_t>(1, settings.workers);
+  std::vector<std::vector<Fd>> sockets(count);
+  for (const ListenerSettings& listener : settings.listeners) {
+    Address address = address_of(listener.address, "listener");
+    for (uint32_t i = 0; i < count; ++i) {
+      const int fd = listen_on(address);
+      if (fd < 0)
+        throw std::runtime_error(
+            fmt::format("cannot listen on {}: {}", shown(endpoint_of(address)), std::strerror(-fd)));
+      if (i == 0) {
+        address = local_address(fd);  // a port of 0 is now a number, the same for all workers
+        addresses_.push_back(shown(endpoint_of(address)));
+      }
+      sockets[i].emplace_back(fd);
+    }
+  }
+  for (uint32_t i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets[i])));
+}
+
+Proxy::~Proxy() = default;
+
+void Proxy::start() {
+  for (auto& worker : workers_) worker->start();
+}
+void Proxy::drain() {
+  for (auto& worker : workers_) worker->drain();
+}
+void Proxy::end_now(const char* cause) {
+  for (auto& worker : workers_) worker->end_now(cause);
+}
+bool Proxy::done() const {
+  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); });
+}
+void Proxy::join() {
+  for (auto& worker : workers_) worker->join();
+  if (instance_) instance_->finish();
+}
+
+}  // namespace smtpscope

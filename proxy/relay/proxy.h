@@ -1,0 +1,39 @@
+// The proxy as a whole: opens the listeners, runs the workers, ends them. Used by `run`, by the demo and by tests.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "capture/store/instance.h"
+#include "config/settings.h"
+#include "proxy/relay/worker.h"
+
+namespace smtpscope {
+
+class Proxy {
+ public:
+  /// `match` decides whose sessions are captured. Throws std::runtime_error with a sentence for the operator if a
+  /// listener cannot be opened or an address makes no sense.
+  Proxy(const Settings& settings, CaptureGate::Match match);
+  ~Proxy();
+
+  void start();
+  /// "127.0.0.1:2525" of each listener, with the port that the system chose if it was 0.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+  /// Accepts no more; sessions may go on.
+  void drain();
+  /// Ends what is left.
+  void end_now(const char* cause);
+  bool done() const;
+  void join();
+
+ private:
+  std::shared_ptr<RelayContext> context_;
+  std::vector<std::string> addresses_;
+  std::unique_ptr<Instance> instance_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace smtpscope

@@ -1,0 +1,199 @@
+#include "proxy/relay/recorder.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "capture/recording/session_recorder.h"
+#include "capture/store/append_file.h"
+#include "capture/store/paths.h"
+#include "capture/transcript/json_writer.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr size_t kMaxBlocks = 1 << 20;     // written before a batch is through
+constexpr size_t kMaxKeptLines = 4 << 20;  // transcripts kept for a disk that takes nothing
+constexpr size_t kMaxOpenFiles = 128;
+constexpr int kRetryMs = 200;
+
+}  // namespace
+
+/// The two files of one sender and day, and what waits to be appended to them.
+struct Recorder::DayFile {
+  AppendFile recording, transcripts;
+  std::string name;  ///< of the recording, without its folder
+  std::string blocks, lines;
+  uint64_t failures = 0;  ///< appends to the recording that failed
+  std::string failure;
+  size_t sessions = 0;
+  bool dirty = false, section_due = true;
+
+  DayFile(std::string recording_path, std::string transcripts_path)
+      : recording(recording_path),
+        transcripts(std::move(transcripts_path)),
+        name(recording_path.substr(recording_path.rfind('/') + 1)) {}
+};
+
+struct CaptureSession::Recording {
+  Recording(SessionFacts facts, Recorder::DayFile& day)
+      : file(day), failures_before(day.failures), recorder(std::move(facts), day.blocks) {}
+  Recorder::DayFile& file;
+  uint64_t failures_before;
+  uint64_t begins_at = 0;
+  SessionRecorder recorder;
+};
+
+struct Recorder::Ended {
+  std::unique_ptr<CaptureSession> session;
+  Transcript transcript;
+};
+
+CaptureSession::CaptureSession() = default;
+CaptureSession::~CaptureSession() = default;
+
+Recorder::Recorder(std::string store, BatchQueue& queue, CaptureGate& gate)
+    : store_(std::move(store)), queue_(queue), gate_(gate), thread_([this] { run(); }) {}
+Recorder::~Recorder() { join(); }
+
+void Recorder::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Recorder::run() {
+  std::vector<std::unique_ptr<Batch>> batches;
+  for (bool more = true; more;) {
+    more = queue_.take(batches, dirty_.empty() ? 1000 : kRetryMs);
+    for (auto& batch : batches) {
+      batch->for_each([this](const BatchRecord& record, char* bytes) { handle(record, bytes); });
+      queue_.give_back(std::move(batch));
+    }
+    batches.clear();
+    flush();
+    if (const auto line = gate_.closing_line()) spdlog::info("{}", *line);
+  }
+  for (auto& [key, file] : files_)
+    if (!file->lines.empty()) spdlog::error("{}: transcripts lost: {}", file->name, file->failure);
+}
+
+Recorder::DayFile& Recorder::file_of(const SessionFacts& facts) {
+  const std::string path = recording_path(store_, facts.sender.ip, facts.started_us);
+  auto& file = files_[path];
+  if (!file) file = std::make_unique<DayFile>(path, transcripts_path(store_, facts.sender.ip, facts.started_us));
+  return *file;
+}
+
+void Recorder::handle(const BatchRecord& record, char* bytes) {
+  CaptureSession& session = *record.session;
+  if (record.type == BatchRecord::Type::opened) {
+    DayFile& file = file_of(session.facts);
+    if (std::exchange(file.section_due, false)) append_section(file.blocks);
+    const uint64_t begins_at = file.recording.end() + file.blocks.size();
+    session.recording = std::make_unique<CaptureSession::Recording>(std::move(session.facts), file);
+    session.recording->begins_at = begins_at;
+    ++file.sessions;
+  }
+  CaptureSession::Recording& recording = *session.recording;
+  DayFile& file = recording.file;
+  std::string& out = file.blocks;
+  switch (record.type) {
+    case BatchRecord::Type::opened:
+      break;
+    case BatchRecord::Type::connected:
+      recording.recorder.connected(*session.connect, out);
+      break;
+    case BatchRecord::Type::data:
+      recording.recorder.chunk(record.from, record.at_us, bytes, record.length, out);
+      break;
+    case BatchRecord::Type::lost:
+      recording.recorder.lost({record.from, record.at_us, record.offset, record.length, "overload"}, out);
+      break;
+    case BatchRecord::Type::closed:
+      recording.recorder.closed({record.from, record.at_us, record.how}, out);
+      break;
+    case BatchRecord::Type::ended: {
+      Ended ended{std::unique_ptr<CaptureSession>(record.session), recording.recorder.ended(*session.end, out)};
+      ended.transcript.recording = file.name;
+      ended_.push_back(std::move(ended));
+      break;
+    }
+  }
+  if (!std::exchange(file.dirty, true)) dirty_.push_back(&file);
+  if (out.size() >= kMaxBlocks) flush_blocks(file);
+}
+
+void Recorder::flush_blocks(DayFile& file) {
+  if (file.blocks.empty()) return;
+  if (const std::error_code error = file.recording.append(file.blocks)) {
+    if (file.failure != error.message())
+      spdlog::error("{}: recording lost: {}; mail goes on", file.name, error.message());
+    ++file.failures;
+    file.failure = error.message();
+    file.section_due = file.section_due || file.recording.end() == 0;
+  } else {
+    file.failure.clear();
+  }
+  file.blocks.clear();
+  if (file.blocks.capacity() > 4 * kMaxBlocks) file.blocks.shrink_to_fit();
+}
+
+void Recorder::flush() {
+  for (DayFile* file : dirty_) flush_blocks(*file);
+  for (Ended& ended : ended_) {
+    DayFile& file = ended.session->recording->file;
+    Transcript& t = ended.transcript;
+    const uint64_t begins_at = ended.session->recording->begins_at;
+    t.recording_bytes = {begins_at, file.recording.end() > begins_at ? file.recording.end() - begins_at : 0};
+    if (file.failures > ended.session->recording->failures_before) {
+      t.complete = false;
+      if (t.capture_loss.empty())
+        t.capture_loss = "disk: " + (file.failure.empty() ? "writing failed for a while" : file.failure);
+    }
+    if (file.lines.size() < kMaxKeptLines) {
+      append_json(file.lines, t);
+      file.lines += '\n';
+    }
+    --file.sessions;
+    gate_.ended(t.verdict);
+    if (t.breakdown)
+      spdlog::info("{} {} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.breakdown->code, t.summary);
+    else
+      spdlog::info("{} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.summary);
+  }
+  ended_.clear();
+  std::vector<DayFile*> again;
+  for (DayFile* file : dirty_) {
+    if (!file->lines.empty()) {
+      if (const std::error_code error = file->transcripts.append(file->lines)) {
+        if (file->failure != error.message())
+          spdlog::error("{}: transcripts wait: {}; mail goes on", file->name, error.message());
+        file->failure = error.message();
+        again.push_back(file);
+        continue;
+      }
+      file->lines.clear();
+    }
+    file->dirty = false;
+  }
+  dirty_.swap(again);
+  close_idle_files();
+}
+
+void Recorder::close_idle_files() {
+  if (files_.size() <= kMaxOpenFiles) return;
+  for (auto it = files_.begin(); it != files_.end();) {
+    DayFile& file = *it->second;
+    if (file.dirty) {
+      ++it;
+    } else if (file.sessions == 0) {
+      it = files_.erase(it);
+    } else {
+      file.recording.close();
+      file.transcripts.close();
+      ++it;
+    }
+  }
+}
+
+}  // namespace smtpscope

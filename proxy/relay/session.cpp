@@ -1,0 +1,330 @@
+#include "proxy/relay/session.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "proxy/relay/worker.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr uint64_t kResetWaitNs = 2'000'000'000;  // how long last bytes may take to leave before a RST follows them
+constexpr uint64_t kResetPollMs = 5;
+constexpr int kMaxLastReads = 4;  // of kMaxRead each, from the side that is about to be reset
+
+CloseHow how_of(int error) {
+  return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ? CloseHow::timeout : CloseHow::rst;
+}
+
+std::string hex(XXH128_hash_t hash) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  std::string out;
+  for (unsigned char byte : canonical.digest) {
+    out += "0123456789abcdef"[byte >> 4];
+    out += "0123456789abcdef"[byte & 15];
+  }
+  return out;
+}
+
+}  // namespace
+
+Session::Session(Worker& worker, uint64_t number, Fd sender, Fd gateway, int connect_error,
+                 std::unique_ptr<CaptureSession> capture)
+    : worker_(worker),
+      number_(number),
+      began_ns_(uv_hrtime()),
+      capture_(capture.release()),
+      connect_error_(connect_error) {
+  legs_[0].fd = std::move(sender);
+  legs_[1].fd = std::move(gateway);
+  legs_[1].connecting = true;
+  for (Leg& leg : legs_) leg.session = this;
+}
+
+Session::~Session() = default;
+
+int64_t Session::now_us() const { return static_cast<int64_t>((uv_hrtime() - began_ns_) / 1000); }
+
+void Session::start() {
+  if (capture_ != nullptr) record(BatchRecord::Type::opened, From::sender);
+  if (connect_error_ != 0) return connect_failed(connect_error_);
+  for (Leg& leg : legs_) {
+    leg.poll = make_poll(worker_.loop(), leg.fd.get(), &leg);
+    if (!leg.poll) return stop("no-memory");
+  }
+  if (const uint64_t limit = worker_.connect_timeout_ms(); limit > 0) {
+    timer_ = make_timer(worker_.loop(), this);
+    if (timer_)
+      uv_timer_start(
+          timer_.get(),
+          [](uv_timer_t* t) {
+            if (t->data) static_cast<Session*>(t->data)->connect_failed(ETIMEDOUT);
+          },
+          limit, 0);
+  }
+  for (Leg& leg : legs_) want(leg);
+}
+
+// ------------------------------------------------------------------ events
+
+void Session::want(Leg& leg) {
+  if (over_ || !leg.poll) return;
+  int events = 0;
+  Leg& to = other(leg);
+  if (!leg.ended && !leg.connecting && to.queue == nullptr && resetting_ == nullptr) events |= UV_READABLE;
+  if (leg.connecting || leg.queue != nullptr) events |= UV_WRITABLE;
+  // A leg that is not read is still watched for its reset; one that has ended both ways would report that without end.
+  if (events == 0 && !(leg.ended && leg.fin_sent)) events = UV_PRIORITIZED;
+  if (events == leg.wanted) return;
+  leg.wanted = events;
+  if (events == 0) {
+    uv_poll_stop(leg.poll.get());
+    return;
+  }
+  uv_poll_start(leg.poll.get(), events, [](uv_poll_t* handle, int status, int happened) {
+    if (handle->data == nullptr) return;
+    Leg& ready = *static_cast<Leg*>(handle->data);
+    ready.session->on_event(ready, status, happened);
+  });
+}
+
+void Session::on_event(Leg& leg, int status, int events) {
+  if (over_) return;
+  if (status < 0) leg.wanted = 0;  // libuv stopped the handle: the socket has an error to tell
+  if (leg.connecting) {
+    on_connected(leg);
+  } else {
+    if ((events & UV_WRITABLE) && leg.queue != nullptr && !write_queue(leg)) return;
+    if (status < 0) {
+      if (resetting_ != nullptr) return finish();
+      int reads = 0;
+      Read result = Read::more;
+      while (result == Read::more && reads++ < kMaxLastReads) result = read(leg, true);
+      if (!over_ && result != Read::stop) on_reset(leg, socket_error(leg.fd.get()));
+    } else if ((events & UV_READABLE) && resetting_ == nullptr) {
+      read(leg, true);
+    }
+  }
+  if (over_) return;
+  if (resetting_ != nullptr) reset_when_sent();
+  for (Leg& each : legs_) want(each);
+}
+
+void Session::on_connected(Leg& gateway) {
+  if (const int error = socket_error(gateway.fd.get()); error != 0) return connect_failed(error);
+  gateway.connecting = false;
+  timer_.reset();
+  if (capture_ != nullptr) {
+    const int64_t at = now_us();
+    capture_->connect = std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::connected, at, at, {}});
+    record(BatchRecord::Type::connected, From::gateway);
+  }
+  if (gateway.queue != nullptr && !write_queue(gateway)) return;
+  if (other(gateway).ended && gateway.queue == nullptr) pass_end(gateway);
+}
+
+void Session::connect_failed(int error) {
+  if (over_) return;
+  if (capture_ != nullptr) {
+    const int64_t at = now_us();
+    capture_->connect =
+        std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::failed, at, at, errno_name(error)});
+    record(BatchRecord::Type::connected, From::gateway);
+  }
+  reset_on_close(legs_[0].fd.get());
+  finish();
+}
+
+// ------------------------------------------------------------------ bytes
+
+Session::Read Session::read(Leg& leg, bool forward_bytes) {
+  char* const space = worker_.read_space();
+  const ssize_t n = recv(leg.fd.get(), space, Batch::kMaxRead, 0);
+  if (n > 0) {
+    const auto size = static_cast<size_t>(n);
+    const bool passed = !forward_bytes || forward(other(leg), space, size);
+    record_data(leg, size);
+    if (!passed) {
+      on_reset(other(leg), ECONNRESET);
+      return Read::stop;
+    }
+    return size == Batch::kMaxRead || !forward_bytes ? Read::more : Read::blocked;
+  }
+  if (n == 0) {
+    if (leg.ended) return Read::blocked;
+    leg.ended = true;
+    record(BatchRecord::Type::closed, from(leg), 0, CloseHow::fin);
+    if (!forward_bytes) return Read::blocked;
+    Leg& to = other(leg);
+    if (to.queue == nullptr && !to.connecting) pass_end(to);
+    return over_ ? Read::stop : Read::blocked;
+  }
+  if (errno == EAGAIN || errno == EINTR) return Read::blocked;
+  if (forward_bytes) on_reset(leg, errno);
+  return Read::stop;
+}
+
+bool Session::forward(Leg& to, const char* bytes, size_t size) {
+  if (to.queue == nullptr && !to.connecting) {
+    while (size > 0) {
+      const ssize_t n = send(to.fd.get(), bytes, size, MSG_NOSIGNAL);
+      if (n > 0) {
+        bytes += n;
+        size -= static_cast<size_t>(n);
+      } else if (n < 0 && errno == EAGAIN) {
+        break;
+      } else if (n < 0 && errno != EINTR) {
+        return false;
+      }
+    }
+  }
+  if (size == 0) return true;
+  if (to.queue == nullptr) to.queue = std::make_unique<std::string>();
+  to.queue->append(bytes, size);
+  return true;
+}
+
+bool Session::write_queue(Leg& leg) {
+  const std::unique_ptr<std::string> waiting = std::move(leg.queue);
+  if (!forward(leg, waiting->data(), waiting->size())) {
+    if (resetting_ != nullptr)
+      finish();
+    else
+      on_reset(leg, ECONNRESET);
+    return false;
+  }
+  if (leg.queue == nullptr && other(leg).ended && resetting_ == nullptr) pass_end(leg);
+  return !over_;
+}
+
+void Session::pass_end(Leg& to) {
+  if (!to.fin_sent) {
+    to.fin_sent = true;
+    shutdown(to.fd.get(), SHUT_WR);
+  }
+  if (other(to).fin_sent) finish();
+}
+
+// ------------------------------------------------------------------ ends
+
+void Session::on_reset(Leg& leg, int error) {
+  if (over_) return;
+  if (resetting_ != nullptr) return finish();
+  Leg& peer = other(leg);
+  if (leg.poll) {
+    uv_poll_stop(leg.poll.get());
+    leg.wanted = 0;
+    leg.poll.reset();
+  }
+  // What it had sent before the reset still goes out.
+  for (int i = 0; i < kMaxLastReads && !leg.ended; ++i) {
+    char* const space = worker_.read_space();
+    const ssize_t n = recv(leg.fd.get(), space, Batch::kMaxRead, MSG_DONTWAIT);
+    if (n <= 0) break;
+    const bool passed = forward(peer, space, static_cast<size_t>(n));
+    record_data(leg, static_cast<size_t>(n));
+    if (!passed) break;
+  }
+  record(BatchRecord::Type::closed, from(leg), 0, how_of(error == 0 ? ECONNRESET : error));
+  leg.ended = true;
+  leg.queue.reset();
+  // What the peer had said already is evidence, though it cannot be delivered any more.
+  if (!peer.connecting)
+    for (int i = 0; i < kMaxLastReads && read(peer, false) == Read::more; ++i) {
+    }
+  resetting_ = &peer;
+  reset_when_sent();
+}
+
+/// RST would overtake bytes that the kernel has not sent yet: wait for them a little.
+void Session::reset_when_sent() {
+  Leg& leg = *resetting_;
+  const uint64_t now = uv_hrtime();
+  if (reset_deadline_ns_ == 0) reset_deadline_ns_ = now + kResetWaitNs;
+  const bool waiting = (leg.queue != nullptr || unsent_bytes(leg.fd.get()) > 0) && !leg.connecting;
+  if (!waiting || now >= reset_deadline_ns_) {
+    reset_on_close(leg.fd.get());
+    return finish();
+  }
+  if (timer_) return;
+  timer_ = make_timer(worker_.loop(), this);
+  if (!timer_) return finish();
+  uv_timer_start(
+      timer_.get(),
+      [](uv_timer_t* t) {
+        if (t->data) static_cast<Session*>(t->data)->reset_when_sent();
+      },
+      kResetPollMs, kResetPollMs);
+  want(leg);
+}
+
+void Session::stop(const char* cause) {
+  if (over_) return;
+  record(BatchRecord::Type::closed, From::proxy, 0, CloseHow::fin);
+  if (capture_ != nullptr) {
+    capture_->end = std::make_unique<SessionEnd>();
+    capture_->end->proxy_cause = cause;
+  }
+  finish();
+}
+
+void Session::finish() {
+  if (over_) return;
+  over_ = true;
+  if (capture_ != nullptr) {
+    if (!capture_->end) capture_->end = std::make_unique<SessionEnd>();
+    SessionEnd& end = *capture_->end;
+    end.at_us = now_us();
+    for (Leg& leg : legs_) {
+      record_lost(leg);
+      StreamTotals& totals = &leg == &legs_[0] ? end.sender_stream : end.gateway_stream;
+      totals.bytes = leg.bytes;
+      totals.xxh128 = hex(leg.hash ? XXH3_128bits_digest(leg.hash->state) : XXH3_128bits(nullptr, 0));
+      if (!leg.connecting) (&leg == &legs_[0] ? end.sender_leg : end.gateway_leg) = transport_of(leg.fd.get());
+    }
+    record(BatchRecord::Type::ended, From::proxy);
+    capture_ = nullptr;
+  }
+  timer_.reset();
+  for (Leg& leg : legs_) {
+    leg.poll.reset();
+    leg.fd.reset();
+    leg.queue.reset();
+  }
+  worker_.retire(number_);
+}
+
+// ------------------------------------------------------------------ recording
+
+void Session::record(BatchRecord::Type type, From from, uint64_t length, CloseHow how) {
+  if (capture_ == nullptr) return;
+  worker_.append({capture_, now_us(), 0, length, type, from, how});
+}
+
+void Session::record_data(Leg& leg, size_t size) {
+  leg.bytes += size;
+  if (capture_ == nullptr) return;
+  if (!leg.hash) leg.hash = std::make_unique<Hash>();
+  XXH3_128bits_update(leg.hash->state, worker_.read_space(), size);
+  if (worker_.overloaded()) {
+    leg.lost += size;
+    return;
+  }
+  if (leg.lost > 0) {  // the record of the loss goes first, so the bytes make room for it
+    const std::string bytes(worker_.read_space(), size);
+    record_lost(leg, size);
+    std::memcpy(worker_.read_space(), bytes.data(), size);
+  }
+  worker_.append({capture_, now_us(), 0, size, BatchRecord::Type::data, from(leg), CloseHow::fin});
+}
+
+void Session::record_lost(Leg& leg, uint64_t behind) {
+  if (leg.lost == 0) return;
+  const BatchRecord lost{capture_,  now_us(),     leg.bytes - behind - leg.lost, leg.lost, BatchRecord::Type::lost,
+                         from(leg), CloseHow::fin};
+  leg.lost = 0;
+  worker_.append(lost);
+}
+
+}  // namespace smtpscope

@@ -1,0 +1,95 @@
+// One mail session on its way through: a leg to the sender and one to the gateway, and what passes between them
+// unchanged. Bytes are forwarded first and recorded afterwards. FIN is passed on as FIN once all bytes before it are
+// out, RST as RST.
+//
+// Back-pressure: a leg is read only while nothing waits to be written to the other, so at most one read (kMaxRead) is
+// held a side. A session ends when both sides have ended their streams, when one was reset, or when the proxy stops.
+#pragma once
+
+#include <uv.h>
+#include <xxhash.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proxy/net/socket.h"
+#include "proxy/net/uv_ptr.h"
+#include "proxy/relay/batch.h"
+
+namespace smtpscope {
+
+class Worker;
+
+class Session {
+ public:
+  /// `capture` is null for a session that is relayed only. The connection to the gateway is under way on `gateway`, or
+  /// failed with `connect_error` (a positive errno).
+  Session(Worker& worker, uint64_t number, Fd sender, Fd gateway, int connect_error,
+          std::unique_ptr<CaptureSession> capture);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void start();
+  /// Ends it from our side: FIN to both. `cause` stands in the transcript.
+  void stop(const char* cause);
+  uint64_t number() const { return number_; }
+
+ private:
+  struct Hash {
+    XXH3_state_t* state = XXH3_createState();
+    Hash() { XXH3_128bits_reset(state); }
+    ~Hash() { XXH3_freeState(state); }
+    Hash(const Hash&) = delete;
+    Hash& operator=(const Hash&) = delete;
+  };
+  struct Leg {
+    Fd fd;
+    UvPtr<uv_poll_t> poll;
+    std::unique_ptr<std::string> queue;  ///< bytes to be written to this leg; null while there are none
+    std::unique_ptr<Hash> hash;          ///< of what this leg sent; made at its first byte
+    uint64_t bytes = 0;                  ///< that this leg sent
+    uint64_t lost = 0;                   ///< of them, not handed to the recorder yet for want of room
+    int wanted = 0;
+    bool connecting = false, ended = false, fin_sent = false;
+    Session* session = nullptr;
+  };
+
+  Leg& other(const Leg& leg) { return &leg == &legs_[0] ? legs_[1] : legs_[0]; }
+  From from(const Leg& leg) const { return &leg == &legs_[0] ? From::sender : From::gateway; }
+  int64_t now_us() const;
+
+  void on_event(Leg& leg, int status, int events);
+  void on_connected(Leg& gateway);
+  void connect_failed(int error);
+  enum class Read : uint8_t { more, blocked, stop };
+  Read read(Leg& leg, bool forward_bytes);
+  /// Hands bytes to `to`'s socket, keeps what it does not take. False if that leg was reset.
+  bool forward(Leg& to, const char* bytes, size_t size);
+  bool write_queue(Leg& leg);
+  void pass_end(Leg& to);
+  void on_reset(Leg& leg, int error);
+  void reset_when_sent();
+  void want(Leg& leg);
+  void finish();
+
+  void record(BatchRecord::Type type, From from, uint64_t length = 0, CloseHow how = CloseHow::fin);
+  void record_data(Leg& leg, size_t size);
+  /// `behind`: bytes counted already that are not lost.
+  void record_lost(Leg& leg, uint64_t behind = 0);
+
+  Worker& worker_;
+  uint64_t number_;
+  uint64_t began_ns_;
+  std::array<Leg, 2> legs_;  ///< sender, gateway
+  CaptureSession* capture_;  ///< the recorder's once `opened` was sent; never touched again after `ended`
+  int connect_error_;
+  Leg* resetting_ = nullptr;  ///< the leg that is still to be reset once its bytes are out
+  UvPtr<uv_timer_t> timer_;
+  uint64_t reset_deadline_ns_ = 0;
+  bool over_ = false;
+};
+
+}  // namespace smtpscope

@@ -1,0 +1,250 @@
+#include "proxy/relay/worker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cassert>
+#include <cerrno>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+#include "capture/store/instance.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr uint64_t kFlushMs = 20;    // how old a record may get before the recorder has it
+constexpr uint64_t kResumeMs = 100;  // after descriptors ran out
+constexpr int kAcceptsAtOnce = 64;
+constexpr int kAcceptsAtEnd = 4096;
+
+int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+bool out_of_descriptors(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
+
+std::string_view policy_name(BodyPolicy body) {
+  return body == BodyPolicy::full ? "full" : body == BodyPolicy::headers ? "headers" : "none";
+}
+
+template <class T>
+Worker& worker_of(T* handle) {
+  return *static_cast<Worker*>(handle->data);
+}
+
+}  // namespace
+
+Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners) : context_(std::move(context)) {
+  if (uv_loop_init(&loop_) != 0) throw std::runtime_error("no event loop: out of descriptors or memory");
+  auto wake = std::make_unique<uv_async_t>();
+  auto burial = std::make_unique<uv_check_t>();
+  if (uv_async_init(&loop_, wake.get(),
+                    [](uv_async_t* h) {
+                      if (h->data) worker_of(h).on_request();
+                    }) != 0 ||
+      uv_check_init(&loop_, burial.get()) != 0)
+    throw std::runtime_error("no event loop: out of descriptors or memory");
+  wake->data = burial->data = this;
+  wake_.reset(wake.release());
+  burial_.reset(burial.release());
+  uv_check_start(burial_.get(), [](uv_check_t* h) {
+    if (h->data) worker_of(h).graveyard_.clear();
+  });
+  flush_timer_ = make_timer(&loop_, this);
+  resume_timer_ = make_timer(&loop_, this);
+  for (Fd& fd : listeners) {
+    Listener listener;
+    listener.fd = std::move(fd);
+    listeners_.push_back(std::move(listener));
+  }
+  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate);
+}
+
+Worker::~Worker() { join(); }
+
+void Worker::start() {
+  for (Listener& listener : listeners_) {
+    listener.worker = this;
+    listener.poll = make_poll(&loop_, listener.fd.get(), &listener);
+    listen(listener);
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+void Worker::run() {
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  graveyard_.clear();
+  assert(sessions_.empty());
+  [[maybe_unused]] const int left = uv_loop_close(&loop_);
+  assert(left == 0);
+  if (!batch_->empty()) batch_ = queue_.exchange(std::move(batch_));
+  queue_.stop();
+  recorder_->join();
+  done_ = true;
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::drain() {
+  drain_requested_ = true;
+  if (!done_) uv_async_send(wake_.get());
+}
+
+void Worker::end_now(const char* cause) {
+  end_requested_ = cause;
+  drain();
+}
+
+void Worker::on_request() {
+  if (std::exchange(accepting_, false)) {
+    for (Listener& listener : listeners_) {
+      accept_some(listener, kAcceptsAtEnd);
+      listener.poll.reset();
+      listener.fd.reset();
+    }
+  }
+  if (const char* cause = end_requested_.load()) {
+    std::vector<Session*> all;
+    for (auto& [number, session] : sessions_) all.push_back(session.get());
+    for (Session* session : all) session->stop(cause);
+  }
+  stop_if_done();
+}
+
+void Worker::stop_if_done() {
+  if (accepting_ || !sessions_.empty() || !wake_) return;
+  flush_batch();
+  wake_.reset();
+  burial_.reset();
+  flush_timer_.reset();
+  resume_timer_.reset();
+}
+
+// ------------------------------------------------------------------ accepting
+
+void Worker::listen(Listener& listener) {
+  if (!listener.poll) return;
+  uv_poll_start(listener.poll.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
+    if (handle->data == nullptr) return;
+    Listener& ready = *static_cast<Listener*>(handle->data);
+    ready.worker->accept_some(ready, kAcceptsAtOnce);
+  });
+}
+
+void Worker::accept_some(Listener& listener, int most) {
+  if (listener.parked && !begin(listener, std::move(listener.parked), listener.peer)) return;
+  for (int i = 0; i < most; ++i) {
+    Address peer;
+    peer.length = sizeof peer.storage;
+    Fd sender(accept4(listener.fd.get(), peer.get(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!sender) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (out_of_descriptors(errno)) pause();
+      return;
+    }
+    if (!begin(listener, std::move(sender), peer)) return;
+  }
+}
+
+bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
+  const bool as_sender = context_->settings.gateway.present == Present::sender &&
+                         peer.storage.ss_family == context_->gateway.storage.ss_family;
+  const char* sees = "proxy";
+  int gateway = -EADDRNOTAVAIL;
+  Endpoint from = endpoint_of(peer);
+  if (as_sender) {
+    if (const auto source = make_address(from.ip, 0)) gateway = connect_to(context_->gateway, &*source);
+    if (gateway >= 0) sees = "sender";
+  }
+  const bool bind_failed = gateway == -EADDRNOTAVAIL || gateway == -EPERM || gateway == -EACCES;
+  if (gateway < 0 && bind_failed) gateway = connect_to(context_->gateway, nullptr);
+  if (gateway < 0 && out_of_descriptors(-gateway)) {
+    listener.parked = std::move(sender);
+    listener.peer = peer;
+    pause();
+    return false;
+  }
+  const uint64_t icid = context_->gate->next_icid();
+  std::unique_ptr<CaptureSession> capture;
+  if (auto entry = context_->gate->admit(from.ip)) {
+    capture = std::make_unique<CaptureSession>();
+    SessionFacts& facts = capture->facts;
+    facts.started_us = unix_us();
+    facts.id = new_ulid(facts.started_us);
+    facts.icid = icid;
+    facts.instance = context_->instance;
+    facts.sender = std::move(from);
+    facts.gateway = {context_->settings.gateway.address.host, context_->settings.gateway.address.port};
+    facts.sees = sees;
+    facts.filter = std::move(*entry);
+    facts.body_policy = policy_name(context_->settings.capture.body);
+    facts.body_limit = context_->settings.capture.body_limit;
+  }
+  const uint64_t number = ++numbered_;
+  auto session = std::make_unique<Session>(*this, number, std::move(sender), Fd(gateway < 0 ? -1 : gateway),
+                                           gateway < 0 ? -gateway : 0, std::move(capture));
+  Session& started = *session;
+  sessions_.emplace(number, std::move(session));
+  started.start();
+  return true;
+}
+
+void Worker::pause() {
+  if (std::exchange(paused_, true)) return;
+  spdlog::warn("out of descriptors: accepting pauses; sessions in progress go on");
+  for (Listener& listener : listeners_)
+    if (listener.poll) uv_poll_stop(listener.poll.get());
+  uv_timer_start(
+      resume_timer_.get(),
+      [](uv_timer_t* t) {
+        if (t->data) worker_of(t).resume();
+      },
+      kResumeMs, 0);
+}
+
+void Worker::resume() {
+  paused_ = false;
+  for (Listener& listener : listeners_) {
+    if (paused_ || !accepting_) return;
+    if (listener.parked) accept_some(listener, kAcceptsAtOnce);
+    if (!paused_) listen(listener);
+  }
+}
+
+void Worker::retire(uint64_t number) {
+  const auto it = sessions_.find(number);
+  if (it == sessions_.end()) return;
+  graveyard_.push_back(std::move(it->second));
+  sessions_.erase(it);
+  if (!accepting_) stop_if_done();
+}
+
+// ------------------------------------------------------------------ recording
+
+void Worker::flush_batch() {
+  if (!batch_->empty()) batch_ = queue_.exchange(std::move(batch_));
+}
+
+char* Worker::read_space() {
+  if (!batch_->has_room(Batch::kMaxRead)) flush_batch();
+  return batch_->space();
+}
+
+void Worker::append(const BatchRecord& record) {
+  // Data stands in place already; read_space() made sure of the room. Others need only their own.
+  if (record.type != BatchRecord::Type::data && !batch_->has_room(0)) flush_batch();
+  if (batch_->empty() && flush_timer_)
+    uv_timer_start(
+        flush_timer_.get(),
+        [](uv_timer_t* t) {
+          if (t->data) worker_of(t).flush_batch();
+        },
+        kFlushMs, 0);
+  batch_->append(record);
+}
+
+}  // namespace smtpscope
