@@ -1,0 +1,86 @@
+// A relay on a free port of loopback with a store of its own, for tests.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "proxy/relay/proxy.h"
+#include "tests/proxy/relay/peers.h"
+
+namespace smtpscope::test {
+
+struct RelayOptions {
+  bool v6 = false;
+  uint32_t workers = 1;
+  uint64_t drain_ms = 0;
+  bool capture = true;
+};
+
+class RelayUnderTest {
+ public:
+  explicit RelayUnderTest(uint16_t gateway_port, RelayOptions options = {}) : store_(fresh_store()) {
+    spdlog::set_level(spdlog::level::err);
+    const std::string host = options.v6 ? "::1" : "127.0.0.1";
+    Settings settings;
+    settings.listeners.push_back({{host, 0}, Accept::direct, {}});
+    settings.gateway.address = {host, gateway_port};
+    settings.store.path = store_.string();
+    settings.workers = options.workers;
+    const bool capture = options.capture;
+    proxy_ = std::make_unique<Proxy>(settings, [capture](const std::string&) {
+      return capture ? std::optional<std::string_view>("any") : std::nullopt;
+    });
+    const std::string& address = proxy_->addresses().front();
+    port_ = static_cast<uint16_t>(std::stoul(address.substr(address.rfind(':') + 1)));
+    drain_ms_ = options.drain_ms;
+    proxy_->start();
+  }
+  ~RelayUnderTest() {
+    stop();
+    std::error_code ignored;
+    std::filesystem::remove_all(store_, ignored);
+  }
+
+  Peer connect(bool v6 = false, int receive_buffer = 0) const { return Peer::connect(port_, v6, receive_buffer); }
+  /// What SIGTERM does: lets sessions finish for drain_ms, then ends what is left.
+  void stop() {
+    if (!proxy_) return;
+    proxy_->drain();
+    for (uint64_t waited = 0; waited < drain_ms_ && !proxy_->done(); waited += 5)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    proxy_->end_now("drain");
+    proxy_->join();
+    proxy_.reset();
+  }
+  /// Names of the regular files in the store.
+  std::vector<std::string> files() const {
+    std::vector<std::string> out;
+    if (std::filesystem::exists(store_))
+      for (const auto& entry : std::filesystem::recursive_directory_iterator(store_))
+        if (entry.is_regular_file()) out.push_back(entry.path().string());
+    return out;
+  }
+
+ private:
+  static std::filesystem::path fresh_store() {
+    std::string name = (std::filesystem::temp_directory_path() / "smtpscope-relay.XXXXXX").string();
+    check(mkdtemp(name.data()) != nullptr, "mkdtemp");
+    return name;
+  }
+
+  std::filesystem::path store_;
+  std::unique_ptr<Proxy> proxy_;
+  uint16_t port_ = 0;
+  uint64_t drain_ms_ = 0;
+};
+
+}  // namespace smtpscope::test
