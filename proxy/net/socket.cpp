@@ -21,6 +21,7 @@ void set(int fd, int level, int option, int value) { setsockopt(fd, level, optio
 
 void keep_alive(int fd) {
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // an urgent byte is a byte of the stream, and recv() would skip it
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
   set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);

@@ -1,7 +1,10 @@
 #include "proxy/relay/session.h"
 
+#include <sys/epoll.h>
+
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "proxy/relay/worker.h"
 
@@ -49,10 +52,6 @@ int64_t Session::now_us() const { return static_cast<int64_t>((uv_hrtime() - beg
 void Session::start() {
   if (capture_ != nullptr) record(BatchRecord::Type::opened, From::sender);
   if (connect_error_ != 0) return connect_failed(connect_error_);
-  for (Leg& leg : legs_) {
-    leg.poll = make_poll(worker_.loop(), leg.fd.get(), &leg);
-    if (!leg.poll) return stop("no-memory");
-  }
   if (const uint64_t limit = worker_.connect_timeout_ms(); limit > 0) {
     timer_ = make_timer(worker_.loop(), this);
     if (timer_)
@@ -69,40 +68,43 @@ void Session::start() {
 // ------------------------------------------------------------------ events
 
 void Session::want(Leg& leg) {
-  if (over_ || !leg.poll) return;
-  int events = 0;
-  Leg& to = other(leg);
-  if (!leg.ended && !leg.connecting && to.queue == nullptr && resetting_ == nullptr) events |= UV_READABLE;
-  if (leg.connecting || leg.queue != nullptr) events |= UV_WRITABLE;
+  if (over_ || &leg == gone_) return;
+  uint32_t events = 0;
+  if (!leg.ended && !leg.connecting && other(leg).queue == nullptr && resetting_ == nullptr) events |= EPOLLIN;
+  if (leg.connecting || leg.queue != nullptr) events |= EPOLLOUT;
   // A leg that is not read is still watched for its reset; one that has ended both ways would report that without end.
-  if (events == 0 && !(leg.ended && leg.fin_sent)) events = UV_PRIORITIZED;
-  if (events == leg.wanted) return;
+  if (events == 0 && (leg.hung_up || (leg.ended && leg.fin_sent))) return unwatch(leg);
+  if (leg.watched && events == leg.wanted) return;
   leg.wanted = events;
-  if (events == 0) {
-    uv_poll_stop(leg.poll.get());
-    return;
-  }
-  uv_poll_start(leg.poll.get(), events, [](uv_poll_t* handle, int status, int happened) {
-    if (handle->data == nullptr) return;
-    Leg& ready = *static_cast<Leg*>(handle->data);
-    ready.session->on_event(ready, status, happened);
-  });
+  if (leg.watched) return worker_.poller().change(leg.fd.get(), events, &leg);
+  leg.watched = worker_.poller().watch(leg.fd.get(), events, &leg);
+  if (!leg.watched) stop("no-memory");
 }
 
-void Session::on_event(Leg& leg, int status, int events) {
+void Session::unwatch(Leg& leg) {
+  if (std::exchange(leg.watched, false)) worker_.poller().forget(leg.fd.get());
+}
+
+void Session::on_ready(void* leg, uint32_t events) {
+  Leg& ready = *static_cast<Leg*>(leg);
+  if (ready.watched) ready.session->on_event(ready, events);
+}
+
+void Session::on_event(Leg& leg, uint32_t events) {
   if (over_) return;
-  if (status < 0) leg.wanted = 0;  // libuv stopped the handle: the socket has an error to tell
+  const bool failed = (events & EPOLLERR) != 0;
+  if ((events & EPOLLHUP) != 0 && !failed) leg.hung_up = true;
   if (leg.connecting) {
     on_connected(leg);
   } else {
-    if ((events & UV_WRITABLE) && leg.queue != nullptr && !write_queue(leg)) return;
-    if (status < 0) {
+    if ((events & EPOLLOUT) != 0 && leg.queue != nullptr && !write_queue(leg)) return;
+    if (failed) {
       if (resetting_ != nullptr) return finish();
       int reads = 0;
       Read result = Read::more;
       while (result == Read::more && reads++ < kMaxLastReads) result = read(leg, true);
       if (!over_ && result != Read::stop) on_reset(leg, socket_error(leg.fd.get()));
-    } else if ((events & UV_READABLE) && resetting_ == nullptr) {
+    } else if ((events & (EPOLLIN | EPOLLHUP)) != 0 && (leg.wanted & EPOLLIN) != 0 && resetting_ == nullptr) {
       read(leg, true);
     }
   }
@@ -212,11 +214,8 @@ void Session::on_reset(Leg& leg, int error) {
   if (over_) return;
   if (resetting_ != nullptr) return finish();
   Leg& peer = other(leg);
-  if (leg.poll) {
-    uv_poll_stop(leg.poll.get());
-    leg.wanted = 0;
-    leg.poll.reset();
-  }
+  unwatch(leg);
+  gone_ = &leg;
   // What it had sent before the reset still goes out.
   for (int i = 0; i < kMaxLastReads && !leg.ended; ++i) {
     char* const space = worker_.read_space();
@@ -288,7 +287,7 @@ void Session::finish() {
   }
   timer_.reset();
   for (Leg& leg : legs_) {
-    leg.poll.reset();
+    leg.watched = false;
     leg.fd.reset();
     leg.queue.reset();
   }

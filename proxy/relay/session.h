@@ -33,6 +33,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   void start();
+  /// What the worker's poller calls for a leg that is ready.
+  static void on_ready(void* leg, uint32_t events);
   /// Ends it from our side: FIN to both. `cause` stands in the transcript.
   void stop(const char* cause);
   uint64_t number() const { return number_; }
@@ -47,12 +49,13 @@ class Session {
   };
   struct Leg {
     Fd fd;
-    UvPtr<uv_poll_t> poll;
     std::unique_ptr<std::string> queue;  ///< bytes to be written to this leg; null while there are none
     std::unique_ptr<Hash> hash;          ///< of what this leg sent; made at its first byte
     uint64_t bytes = 0;                  ///< that this leg sent
     uint64_t lost = 0;                   ///< of them, not handed to the recorder yet for want of room
-    int wanted = 0;
+    uint32_t wanted = 0;                 ///< EPOLL* bits
+    bool watched = false;                ///< is in the worker's poller
+    bool hung_up = false;  ///< ended both ways in the kernel, with bytes left to read; would be told without end
     bool connecting = false, ended = false, fin_sent = false;
     Session* session = nullptr;
   };
@@ -61,7 +64,7 @@ class Session {
   From from(const Leg& leg) const { return &leg == &legs_[0] ? From::sender : From::gateway; }
   int64_t now_us() const;
 
-  void on_event(Leg& leg, int status, int events);
+  void on_event(Leg& leg, uint32_t events);
   void on_connected(Leg& gateway);
   void connect_failed(int error);
   enum class Read : uint8_t { more, blocked, stop };
@@ -73,6 +76,7 @@ class Session {
   void on_reset(Leg& leg, int error);
   void reset_when_sent();
   void want(Leg& leg);
+  void unwatch(Leg& leg);
   void finish();
 
   void record(BatchRecord::Type type, From from, uint64_t length = 0, CloseHow how = CloseHow::fin);
@@ -86,6 +90,7 @@ class Session {
   std::array<Leg, 2> legs_;  ///< sender, gateway
   CaptureSession* capture_;  ///< the recorder's once `opened` was sent; never touched again after `ended`
   int connect_error_;
+  Leg* gone_ = nullptr;       ///< the leg that was reset
   Leg* resetting_ = nullptr;  ///< the leg that is still to be reset once its bytes are out
   UvPtr<uv_timer_t> timer_;
   uint64_t reset_deadline_ns_ = 0;

@@ -54,6 +54,7 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
   });
   flush_timer_ = make_timer(&loop_, this);
   resume_timer_ = make_timer(&loop_, this);
+  poller_ = std::make_unique<Poller>(&loop_, &Session::on_ready);
   for (Fd& fd : listeners) {
     Listener listener;
     listener.fd = std::move(fd);
@@ -122,6 +123,7 @@ void Worker::stop_if_done() {
   burial_.reset();
   flush_timer_.reset();
   resume_timer_.reset();
+  poller_.reset();
 }
 
 // ------------------------------------------------------------------ accepting

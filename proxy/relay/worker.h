@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "config/settings.h"
+#include "proxy/net/poller.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/uv_ptr.h"
 #include "proxy/relay/batch.h"
@@ -49,6 +50,7 @@ class Worker {
 
   // For sessions, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
+  Poller& poller() { return *poller_; }
   uint64_t connect_timeout_ms() const { return context_->settings.gateway.connect_timeout_ms; }
   /// Where recv() puts up to Batch::kMaxRead bytes; valid until the next append() or read_space().
   char* read_space();
@@ -82,6 +84,7 @@ class Worker {
   UvPtr<uv_async_t> wake_;
   UvPtr<uv_check_t> burial_;
   UvPtr<uv_timer_t> flush_timer_, resume_timer_;
+  std::unique_ptr<Poller> poller_;  ///< of the sessions' sockets
   std::vector<Listener> listeners_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>> graveyard_;

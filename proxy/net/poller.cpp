@@ -1,0 +1,43 @@
+#include "proxy/net/poller.h"
+
+#include <array>
+#include <stdexcept>
+
+namespace smtpscope {
+namespace {
+
+constexpr int kEventsAtOnce = 256;  // what is left is told in the next round
+
+int control(int set, int operation, int fd, uint32_t events, void* watched) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = watched;
+  return epoll_ctl(set, operation, fd, &event);
+}
+
+}  // namespace
+
+Poller::Poller(uv_loop_t* loop, Callback callback) : callback_(callback), set_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (set_) handle_ = make_poll(loop, set_.get(), this);
+  if (!handle_) throw std::runtime_error("no event loop: out of descriptors or memory");
+  uv_poll_start(handle_.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
+    if (handle->data != nullptr) static_cast<Poller*>(handle->data)->round();
+  });
+}
+
+bool Poller::watch(int fd, uint32_t events, void* watched) {
+  return control(set_.get(), EPOLL_CTL_ADD, fd, events, watched) == 0;
+}
+
+void Poller::change(int fd, uint32_t events, void* watched) { control(set_.get(), EPOLL_CTL_MOD, fd, events, watched); }
+
+void Poller::forget(int fd) { control(set_.get(), EPOLL_CTL_DEL, fd, 0, nullptr); }
+
+void Poller::round() {
+  std::array<epoll_event, kEventsAtOnce> events;
+  const int n = epoll_wait(set_.get(), events.data(), kEventsAtOnce, 0);
+  const Callback callback = callback_;  // a callback may end the worker, and this with it
+  for (int i = 0; i < n; ++i) callback(events[static_cast<size_t>(i)].data.ptr, events[static_cast<size_t>(i)].events);
+}
+
+}  // namespace smtpscope
