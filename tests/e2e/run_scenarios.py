@@ -32,16 +32,12 @@ class Group:
             host, port = "224.0.0.1", 25
         elif kind == "silent":      # a full backlog: the kernel drops further SYNs
             port = self._full_backlog()
-            config = folder / "silent.jsonc"
-            config.write_text(json.dumps({"gateway": {"connect_timeout": "2s"}}))
-            args = ["--config", str(config)]
+            args = ["--connect-timeout", "2s"]
         else:
             self.gateway = peers.Gateway()
             port = self.gateway.port
         if kind.startswith("drain"):
-            config = folder / f"{kind}.jsonc"
-            config.write_text(json.dumps({"drain": "1s"}))
-            args = ["--config", str(config)]
+            args = ["--drain", "1s"]
         self.scope = Smtpscope(binary, port, folder / f"store-{kind}", args, gateway_host=host).start()
 
     def _full_backlog(self):
