@@ -32,14 +32,12 @@ class Cursor {
   bool string(std::string_view& contents) {
     if (!accept('"')) return false;
     const size_t begin = at_;
-    while (at_ < text_.size()) {
-      at_ = text_.find_first_of("\"\\", at_);
-      if (at_ == std::string_view::npos) break;
+    for (; at_ < text_.size(); ++at_) {
       if (text_[at_] == '"') {
         contents = text_.substr(begin, at_++ - begin);
         return true;
       }
-      at_ += 2;
+      if (text_[at_] == '\\') ++at_;
     }
     at_ = text_.size();
     return false;

@@ -24,4 +24,6 @@ enum class ExitCode : int {
 void register_run(CLI::App& app, ExitCode& exit_code);
 void register_explain(CLI::App& app, ExitCode& exit_code);
 
+void register_list(CLI::App& app, ExitCode& exit_code);
+
 }  // namespace smtpscope
