@@ -25,5 +25,6 @@ void register_run(CLI::App& app, ExitCode& exit_code);
 void register_explain(CLI::App& app, ExitCode& exit_code);
 
 void register_list(CLI::App& app, ExitCode& exit_code);
+void register_show(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace smtpscope

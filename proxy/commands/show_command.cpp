@@ -1,0 +1,125 @@
+// smtpscope show: one session in full, by its id (or the beginning of it, or "last"), as its stored transcript or as a
+// recording of its own. With a file of ours in place of the id: what is in the file.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+
+#include "capture/recording/pcapng_reader.h"
+#include "capture/store/index.h"
+#include "capture/store/paths.h"
+#include "capture/store/recording_sessions.h"
+#include "capture/transcript/json_writer.h"
+#include "config/settings.h"
+#include "config/units.h"
+#include "proxy/commands/commands.h"
+#include "proxy/commands/stored_line.h"
+
+namespace smtpscope {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ShowOptions {
+  std::string what;
+  std::string store = StoreSettings{}.path;
+  std::string format = "json";
+};
+
+void print(std::string_view bytes) {
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() || std::fflush(stdout) != 0)
+    throw std::system_error(errno, std::generic_category(), "standard output");
+}
+
+ExitCode show_recording(const std::string& path) {
+  const MappedFile file(path);
+  uint64_t shown = 0;
+  const ReadReport report = read_sessions(
+      file.bytes(), fs::path(path).filename().string(), [](const SessionFacts&) { return true; },
+      [&](const Transcript& transcript) {
+        std::string line;
+        append_json(line, transcript);
+        print(line + '\n');
+        ++shown;
+      });
+  if (!report.error.empty()) fmt::print(stderr, "smtpscope: {}: {}\n", path, report.error);
+  return shown > 0 ? ExitCode::ok : report.error.empty() ? ExitCode::no_match : ExitCode::failed;
+}
+
+ExitCode show_file(const ShowOptions& options) {
+  const std::string& path = options.what;
+  if (options.format == "pcapng") throw CLI::ValidationError("--format pcapng needs the ID of a session, not a file");
+  if (path.ends_with(".jsonl")) {
+    print(MappedFile(path).bytes());
+    return ExitCode::ok;
+  }
+  return show_recording(path);
+}
+
+ExitCode show_pcapng(const IndexEntry& entry) {
+  const std::string path = fs::path(entry.file).replace_extension(".pcapng").string();
+  const std::string cut = cut_session(MappedFile(path).bytes(), entry.id);
+  if (cut.empty()) throw std::runtime_error(path + ": no packets of session " + entry.id);
+  print(cut);
+  return ExitCode::ok;
+}
+
+ExitCode show(const ShowOptions& options) {
+  if (options.format == "pcapng" && ::isatty(STDOUT_FILENO) == 1)
+    throw CLI::ValidationError("--format pcapng writes a binary file; send it to one: smtpscope show " + options.what +
+                               " --format pcapng > session.pcapng");
+  std::error_code ignored;
+  if (options.what.find_first_of("./") != std::string::npos || fs::is_regular_file(options.what, ignored))
+    return show_file(options);
+
+  Index index(options.store);
+  IndexQuery query;
+  if (options.what == "last") {
+    query.last = 1;
+  } else {
+    query.id_prefix = options.what;
+    for (char& c : query.id_prefix)
+      if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');  // ULIDs are upper case
+  }
+  std::vector<IndexEntry> found;
+  index.query(query, [&](const IndexEntry& entry) {
+    if (found.empty() || found.back().id != entry.id) found.push_back(entry);
+    return found.size() < 5;
+  });
+  if (found.empty()) {
+    fmt::print(stderr, "smtpscope: no session {} in {}; see smtpscope list\n", smtpscope::quoted(std::string_view(options.what)), options.store);
+    return ExitCode::no_match;
+  }
+  if (found.size() > 1) {
+    std::string ids;
+    for (const IndexEntry& entry : found) ids += "\n  " + harmless(entry.id) + "  from " + harmless(entry.sender_ip);
+    throw CLI::ValidationError("several sessions begin with " + smtpscope::quoted(std::string_view(options.what)) + "; give more of the id:" + ids);
+  }
+  if (options.format == "pcapng") return show_pcapng(found.front());
+  std::string line, error;
+  if (!StoredLines().read(found.front(), line, error)) throw std::runtime_error(error);
+  print(line + '\n');
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void register_show(CLI::App& app, ExitCode& exit_code) {
+  const auto options = std::make_shared<ShowOptions>();
+  CLI::App* command = app.add_subcommand("show", "One session in full");
+  command
+      ->add_option("session", options->what, "Its id, the beginning of its id, \"last\", or a .pcapng or .jsonl file")
+      ->required();
+  command->add_option("--store", options->store, "Directory of the store")->capture_default_str();
+  command->add_option("--format", options->format, "json: the transcript; pcapng: its packets")
+      ->check(CLI::IsMember({"json", "pcapng"}))
+      ->capture_default_str();
+  command->callback([options, &exit_code] { exit_code = show(*options); });
+}
+
+}  // namespace smtpscope
