@@ -19,6 +19,9 @@ using nlohmann::json;
 
 constexpr uint32_t kSectionHeader = 0x0A0D0D0A, kByteOrder = 0x1A2B3C4D, kEnhancedPacket = 6;
 constexpr uint32_t kMaxBlock = 1 << 20;
+constexpr uint32_t kWindow = 1U << 31;              // further ahead is behind (RFC 9293 3.4)
+constexpr uint64_t kMaxStream = uint64_t{1} << 62;  // a longer one is forged
+constexpr size_t kMaxOverlapping = 64;  // sessions of one address pair that have no end yet; older ones are dropped
 
 template <class T>
 T get(std::string_view bytes, size_t at) {
@@ -37,7 +40,7 @@ struct End {
 
 struct Packet {
   End from, to;
-  uint32_t sequence = 0;
+  uint32_t sequence = 0, acknowledged = 0;
   uint8_t flags = 0;
   uint64_t at_us = 0;
   std::string_view payload, comment;
@@ -61,6 +64,7 @@ std::optional<Packet> parse_packet(std::string_view body) {
   p.from.port = get16(tcp, 0);
   p.to.port = get16(tcp, 2);
   p.sequence = get32(tcp, 4);
+  p.acknowledged = get32(tcp, 8);
   p.flags = static_cast<uint8_t>(tcp[13]);
   p.payload = tcp.substr(20);
   std::string_view options = body.substr(std::min<size_t>(body.size(), 20 + (size_t{captured} + 3) / 4 * 4));
@@ -73,9 +77,18 @@ std::optional<Packet> parse_packet(std::string_view body) {
   return p;
 }
 
+/// A text member. The writer spells every byte outside of ASCII as one \u00XX, so each code point is a byte again.
 std::string text(const json& j, const char* key) {
   const auto it = j.find(key);
-  return it != j.end() && it->is_string() ? it->get<std::string>() : std::string{};
+  if (it == j.end() || !it->is_string()) return {};
+  const auto& utf8 = it->get_ref<const std::string&>();
+  std::string bytes;
+  for (size_t i = 0; i < utf8.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(utf8[i]);
+    const bool latin1 = (byte == 0xc2 || byte == 0xc3) && i + 1 < utf8.size();
+    bytes += latin1 ? static_cast<char>((byte & 3) << 6 | (static_cast<uint8_t>(utf8[++i]) & 0x3f)) : utf8[i];
+  }
+  return bytes;
 }
 template <class T>
 T number(const json& j, const char* key) {
@@ -123,7 +136,8 @@ SessionEnd end_of(const json& j) {
                      number<uint32_t>(j, "gateway_mss")};
   e.proxy_cause = text(j, "proxy_cause");
   e.capture_loss = text(j, "capture_loss");
-  e.interrupted = j.value("interrupted", false);
+  const auto interrupted = j.find("interrupted");
+  e.interrupted = interrupted != j.end() && interrupted->is_boolean() && interrupted->get<bool>();
   return e;
 }
 
@@ -146,19 +160,23 @@ class Reader {
     }
     const auto [key, index, from] = *found;
     Flow& flow = flows_[key][index];
-    const auto at_us = static_cast<int64_t>(p.at_us) - flow.started_us;
-    uint64_t& next = flow.next[from == From::sender ? 0 : 1];
-    if (const uint32_t missing = p.sequence - static_cast<uint32_t>(flow.isn[from == From::sender ? 0 : 1] + next);
-        missing != 0) {
-      on_record_(flow.number, Hole{from, at_us, next - 1, missing, "lost"}, block);
+    // A forged time or offset wraps instead of overflowing.
+    const auto at_us = static_cast<int64_t>(p.at_us - static_cast<uint64_t>(flow.started_us));
+    const size_t side = from == From::sender ? 0 : 1;
+    uint64_t& next = flow.next[side];
+    const uint32_t missing = p.sequence - flow.sequence(side);
+    if (missing != 0) {
+      on_record_(flow.number, Hole{from, at_us, flow.offset(side), missing, "lost"}, block);
       next += missing;
     }
+    const uint64_t offset = flow.offset(side);
     if (kind == "connect/1") {
       if (p.flags & 2) next = 1;
       on_record_(flow.number, connect_of(comment), block);
     } else if (kind == "hole/1") {
-      const uint64_t length = number<uint64_t>(comment, "length");
-      on_record_(flow.number, Hole{from, at_us, next - 1, length, text(comment, "reason")}, block);
+      const auto length = number<uint64_t>(comment, "length");
+      if (length > kMaxStream || offset > kMaxStream) return void(++ignored);
+      on_record_(flow.number, Hole{from, at_us, offset, length, text(comment, "reason")}, block);
       next += length;
     } else if (kind == "close/1") {
       on_record_(flow.number,
@@ -171,7 +189,7 @@ class Reader {
       flows.erase(flows.begin() + static_cast<std::ptrdiff_t>(index));
       if (flows.empty()) flows_.erase(key);
     } else if (!p.payload.empty()) {
-      on_record_(flow.number, Chunk{from, at_us, next - 1, p.payload}, block);
+      on_record_(flow.number, Chunk{from, at_us, offset, p.payload}, block);
       next += p.payload.size();
     } else if (p.flags & 5) {
       on_record_(flow.number, Closed{from, at_us, p.flags & 4 ? CloseHow::rst : CloseHow::fin}, block);
@@ -185,8 +203,12 @@ class Reader {
   struct Flow {
     uint64_t number;
     int64_t started_us;
-    uint32_t isn[2];
-    uint64_t next[2];
+    std::array<uint32_t, 2> isn;
+    uint64_t next[2];  ///< sequence numbers used so far, SYN and FIN included
+
+    uint32_t sequence(size_t side) const { return static_cast<uint32_t>(isn[side] + next[side]); }
+    /// Of the side's next byte; its SYN may be missing (the gateway was never reached).
+    uint64_t offset(size_t side) const { return next[side] == 0 ? 0 : next[side] - 1; }
   };
   using Key = std::pair<End, End>;
   struct Found {
@@ -197,27 +219,29 @@ class Reader {
 
   void open(const Packet& p, const json& comment, ByteRange block) {
     const SessionFacts facts = facts_of(comment);
-    uint64_t hash = 0xcbf29ce484222325;
-    for (char c : facts.id) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-    flows_[{p.from, p.to}].push_back(
-        {numbered_, facts.started_us, {p.sequence, static_cast<uint32_t>(hash >> 32)}, {1, 0}});
+    auto& flows = flows_[{p.from, p.to}];
+    if (flows.size() == kMaxOverlapping) flows.erase(flows.begin());
+    flows.push_back({numbered_, facts.started_us, {p.sequence, initial_sequences(facts.id)[1]}, {1, 0}});
     on_record_(numbered_++, facts, block);
   }
 
-  /// The session a packet belongs to: of those with its addresses, the one whose next sequence number is nearest behind
-  /// it.
+  /// The session a packet belongs to: of those with its addresses, the one whose next sequence numbers are nearest
+  /// behind it. Without damage they are the packet's own.
   std::optional<Found> find(const Packet& p) const {
     std::optional<Found> best;
-    uint32_t best_distance = UINT32_MAX;
+    uint64_t best_distance = UINT64_MAX;
     for (From from : {From::sender, From::gateway}) {
       const Key key = from == From::sender ? Key{p.from, p.to} : Key{p.to, p.from};
       const auto it = flows_.find(key);
       if (it == flows_.end()) continue;
+      const size_t side = from == From::sender ? 0 : 1;
       for (size_t i = 0; i < it->second.size(); ++i) {
-        const size_t side = from == From::sender ? 0 : 1;
-        const uint32_t distance =
-            p.sequence - static_cast<uint32_t>(it->second[i].isn[side] + it->second[i].next[side]);
-        if (distance < best_distance) best_distance = distance, best = Found{key, i, from};
+        const Flow& flow = it->second[i];
+        const uint32_t missing = p.sequence - flow.sequence(side);
+        const uint32_t peer_missing = p.acknowledged - flow.sequence(1 - side);
+        if (missing >= kWindow || peer_missing >= kWindow) continue;
+        if (const uint64_t distance = uint64_t{missing} + peer_missing; distance < best_distance)
+          best_distance = distance, best = Found{key, i, from};
       }
     }
     return best;
@@ -279,12 +303,15 @@ ReadReport read_recording(std::string_view file, const OnRecord& on_record) {
 std::string cut_session(std::string_view file, std::string_view id) {
   std::string out;
   std::optional<uint64_t> wanted;
+  uint64_t copied = 0;  // end of the last block in `out`: a block may tell of two records
   read_recording(file, [&](uint64_t flow, const Record& record, ByteRange block) {
-    if (const auto* facts = std::get_if<SessionFacts>(&record); facts != nullptr && facts->id == id) {
+    if (const auto* facts = std::get_if<SessionFacts>(&record); !wanted && facts != nullptr && facts->id == id) {
       wanted = flow;
       append_section(out);
     }
-    if (wanted == flow) out.append(file.substr(block.offset, block.length));
+    if (wanted != flow || block.offset < copied) return;
+    out.append(file.substr(block.offset, block.length));
+    copied = block.offset + block.length;
   });
   return out;
 }

@@ -145,16 +145,23 @@ void append_section(std::string& out) {
   close_block(out, interface);
 }
 
+std::array<uint32_t, 2> initial_sequences(std::string_view session_id) {
+  // FNV-1a; then MurmurHash3's finalizer, as ids made one after the other differ in their last letters only.
+  uint64_t hash = 0xcbf29ce484222325;
+  for (char c : session_id) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
+  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53;
+  hash ^= hash >> 33;
+  return {static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)};
+}
+
 PcapngFlow::PcapngFlow(const SessionFacts& facts)
     : started_us_(facts.started_us),
       port_{facts.sender.port, facts.gateway.port},
       v6_(facts.sender.ip.find(':') != std::string::npos || facts.gateway.ip.find(':') != std::string::npos) {
   parse(facts.sender.ip, address_[0], v6_);
   parse(facts.gateway.ip, address_[1], v6_);
-  // Initial sequence numbers that depend on the session, so that two sessions of one address pair are told apart.
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : facts.id) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  isn_ = {static_cast<uint32_t>(hash), static_cast<uint32_t>(hash >> 32)};
+  isn_ = initial_sequences(facts.id);
 }
 
 uint32_t PcapngFlow::sequence(size_t side) const { return static_cast<uint32_t>(isn_[side] + next_[side]); }

@@ -19,6 +19,10 @@ namespace smtpscope {
 /// blocks.
 void append_section(std::string& out);
 
+/// Initial sequence numbers of both sides, sender first. They depend on the session's id, so that two sessions of one
+/// address pair are told apart, even if they overlap.
+std::array<uint32_t, 2> initial_sequences(std::string_view session_id);
+
 /// The encode state of one session. Records have to come in the order of DESIGN's recording: open first, end last.
 class PcapngFlow {
  public:
