@@ -92,7 +92,8 @@ void Worker::join() {
 
 void Worker::drain() {
   drain_requested_ = true;
-  if (!done_) uv_async_send(wake_.get());
+  const std::lock_guard lock(wake_mutex_);
+  if (wake_) uv_async_send(wake_.get());
 }
 
 void Worker::end_now(const char* cause) {
@@ -119,7 +120,10 @@ void Worker::on_request() {
 void Worker::stop_if_done() {
   if (accepting_ || !sessions_.empty() || !wake_) return;
   flush_batch();
-  wake_.reset();
+  {
+    const std::lock_guard lock(wake_mutex_);
+    wake_.reset();
+  }
   burial_.reset();
   flush_timer_.reset();
   resume_timer_.reset();

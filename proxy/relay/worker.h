@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -81,6 +82,7 @@ class Worker {
 
   std::shared_ptr<const RelayContext> context_;
   uv_loop_t loop_{};
+  std::mutex wake_mutex_;  ///< guards wake_ against the end of the loop
   UvPtr<uv_async_t> wake_;
   UvPtr<uv_check_t> burial_;
   UvPtr<uv_timer_t> flush_timer_, resume_timer_;
