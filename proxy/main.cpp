@@ -33,7 +33,6 @@ int main(int argc, char** argv) {
     // register_NAME(app, exit_code) of every command, in the order in which --help shows them.
     smtpscope::register_run(app, exit_code);
     smtpscope::register_list(app, exit_code);
-    smtpscope::register_list(app, exit_code);
     smtpscope::register_show(app, exit_code);
     smtpscope::register_explain(app, exit_code);
 

@@ -4,7 +4,8 @@
 namespace smtpscope {
 
 int32_t Conversation::State::push(Event event) {
-  if (events.size() >= kMaxEvents) {
+  // Closes are few and always told; the cap is for what a peer can make without end.
+  if (events.size() >= kMaxEvents && event.kind != Event::Kind::close) {
     ++dropped;
     return -1;
   }

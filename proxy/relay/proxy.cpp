@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "capture/store/recovery.h"
+
 namespace smtpscope {
 namespace {
 
@@ -45,6 +47,8 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std:
   } catch (const std::exception& e) {
     spdlog::error("{}; sessions pass, but may not be recorded", e.what());
   }
+  const RecoveryReport recovered = recover(settings.store.path, context_->instance);
+  for (const std::string& problem : recovered.problems) spdlog::warn("recovery: {}", problem);
   const uint32_t count = std::max<uint32_t>(1, settings.workers);
   std::vector<std::vector<Fd>> sockets(count);
   for (const ListenerSettings& listener : settings.listeners) {
