@@ -1,19 +1,12 @@
 // The transcript's JSON: its spelling (the contract), the round trip, the schema, and what a broken line does.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wrestrict"  // g++ 12 sees an overlap that is not there, inside valijson
-#endif
 #include <chrono>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "capture/transcript/json_reader.h"
 #include "capture/transcript/json_text.h"
 #include "capture/transcript/json_writer.h"
 #include "tests/capture/transcript/sample.h"
+#include "tests/capture/transcript/schema.h"
 
 using namespace smtpscope;
 using namespace smtpscope::test;
@@ -96,29 +89,6 @@ Transcript everything() {
   t.session.body_limit = 1 << 20;
   t.gateway_leg = LegTransport{1, 2, 3};
   return t;
-}
-
-void require_valid(const std::string& line) {
-  static const json schema_json = [] {
-    std::ifstream file(SMTPSCOPE_SOURCE_DIR "/docs/transcript.schema.json");
-    return json::parse(file);
-  }();
-  static const valijson::adapters::NlohmannJsonAdapter adapter(schema_json);
-  valijson::Schema schema;
-  valijson::SchemaParser parser;
-  parser.populateSchema(adapter, schema);
-  const json value = json::parse(line);
-  valijson::ValidationResults results;
-  valijson::Validator validator;
-  const valijson::adapters::NlohmannJsonAdapter target(value);
-  const bool valid = validator.validate(schema, target, &results);
-  std::string problems;
-  for (valijson::ValidationResults::Error error; results.popError(error);) {
-    for (const std::string& step : error.context) problems += step;
-    problems += ": " + error.description + '\n';
-  }
-  INFO(problems);
-  REQUIRE(valid);
 }
 
 }  // namespace

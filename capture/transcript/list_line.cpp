@@ -1,0 +1,56 @@
+#include "capture/transcript/list_line.h"
+
+#include <algorithm>
+
+#include "capture/transcript/harmless.h"
+#include "capture/transcript/json_text.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr size_t kSenderColumns = 15;   // an IPv4 address; a longer IPv6 one pushes
+constexpr size_t kOutcomeColumns = 18;  // most codes; a longer one pushes
+
+std::string padded(std::string text, size_t columns) {
+  const size_t used = display_width(text);
+  if (used < columns) text.append(columns - used, ' ');
+  return text;
+}
+
+std::string_view colour_of(const std::string& verdict) {
+  if (verdict == "delivered") return "\x1b[32m";
+  if (verdict == "breakdown") return "\x1b[1;31m";
+  return verdict == "unknown" ? "\x1b[33m" : "";
+}
+
+}  // namespace
+
+ListRow list_row(const Transcript& t) {
+  return {iso_utc(t.session.started_us),        t.session.id, t.session.sender.ip, std::string(name(t.verdict)),
+          t.breakdown ? t.breakdown->code : "", t.summary};
+}
+
+std::string list_line(const ListRow& row, int width, bool colour) {
+  const auto most = static_cast<size_t>(std::max(width, 60));
+  std::string time = row.started.substr(0, 19);
+  if (time.size() > 10 && time[10] == 'T') time[10] = ' ';
+  const std::string left =
+      harmless(time) + "  " + harmless(row.id) + "  " + padded(harmless(row.sender_ip), kSenderColumns) + "  ";
+  const std::string outcome = padded(harmless(row.code.empty() ? row.verdict : row.code), kOutcomeColumns);
+  // Cut as plain text first, so that a colour is never cut.
+  const std::string plain = fit(left + outcome + "  " + harmless(row.summary), most);
+  const std::string_view paint = colour_of(row.verdict);
+  const size_t end = left.size() + outcome.size();
+  std::string out = plain;
+  if (colour && !paint.empty() && plain.size() >= end && plain.compare(0, end, left + outcome) == 0) {
+    out = left;
+    out += paint;
+    out += outcome;
+    out += "\x1b[0m";
+    out += plain.substr(end);
+  }
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+}  // namespace smtpscope
