@@ -1,5 +1,5 @@
-// What the operator says, as plain values with their defaults. settings.cpp's option table names the keys; the loader
-// fills this, everybody else only reads it. Durations are milliseconds, sizes bytes.
+// What the operator says, as plain values with their defaults. options.cpp's table names the keys; the loader fills
+// this, everybody else only reads it. Durations are milliseconds, sizes bytes.
 #pragma once
 
 #include <cstdint>

@@ -10,13 +10,12 @@
 namespace {
 
 constexpr const char* kPurpose =
-    "smtpscope stands between SMTP senders and a mail gateway, passes every byte on unchanged, records the sessions of "
-    "the "
-    "senders you name, and shows the exact point at which each one broke.";
+    "smtpscope stands between SMTP senders and a mail gateway, passes every byte on unchanged, records the "
+    "sessions of the senders you name, and shows the exact point at which each one broke.";
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 nothing matched, 5 proxy not reachable, 78 configuration error.\n"
-    "Configuration: --config FILE, else $SMTPSCOPE_CONFIG, else ./smtpscope.jsonc, else "
+    "Configuration: --config FILE, else $SMTPSCOPE_CONFIG, else ./smtpscope.jsonc, else\n"
     "/etc/smtpscope/smtpscope.jsonc.";
 
 }  // namespace
