@@ -1,0 +1,317 @@
+#include "config/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "config/sender_spec.h"
+#include "config/units.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr std::array<std::string_view, 3> kAccept{"direct", "tproxy", "proxy-protocol"};
+constexpr std::array<std::string_view, 4> kPresent{"sender", "proxy", "proxy-v1", "proxy-v2"};
+constexpr std::array<std::string_view, 3> kBody{"full", "headers", "none"};
+constexpr std::array<std::string_view, 3> kStartTls{"pass", "intercept", "hide"};
+constexpr std::array<std::string_view, 4> kLogLevel{"error", "warn", "info", "debug"};
+
+// The lambdas below have no captures; this gives their return type once.
+#define SMTPSCOPE_FIELD(expression) [](Settings& s, [[maybe_unused]] size_t i) -> OptionField { return &(expression); }
+
+constexpr std::array<Option, 20> kOptions{{
+    {.pointer = "/listeners/*/address",
+     .kind = OptionKind::address,
+     .field = SMTPSCOPE_FIELD(s.listeners[i].address),
+     .help = "Address and port on which senders are awaited. 0.0.0.0 and [::] are all addresses of this host.",
+     .required = true},
+    {.pointer = "/listeners/*/accept",
+     .kind = OptionKind::choice,
+     .field = SMTPSCOPE_FIELD(s.listeners[i].accept),
+     .help = "How connections come: \"direct\" to this address, diverted by the kernel (\"tproxy\"), or from a load "
+             "balancer that sends a PROXY header (\"proxy-protocol\").",
+     .choices = kAccept},
+    {.pointer = "/listeners/*/trusted",
+     .kind = OptionKind::addresses,
+     .field = SMTPSCOPE_FIELD(s.listeners[i].trusted),
+     .help = "Load balancers whose PROXY header is believed. Only for \"accept\": \"proxy-protocol\"."},
+    {.pointer = "/gateway/address",
+     .kind = OptionKind::address,
+     .field = SMTPSCOPE_FIELD(s.gateway.address),
+     .help = "Address and port of the mail gateway behind the proxy."},
+    {.pointer = "/gateway/present",
+     .kind = OptionKind::choice,
+     .field = SMTPSCOPE_FIELD(s.gateway.present),
+     .help =
+         "Whose address the gateway sees: the sender's own (\"sender\"; needs CAP_NET_ADMIN and the way back leading "
+         "through this host), this host's (\"proxy\"), or this host's with the sender's in a PROXY protocol header "
+         "(\"proxy-v1\", \"proxy-v2\").",
+     .choices = kPresent},
+    {.pointer = "/gateway/connect_timeout",
+     .kind = OptionKind::duration_limit,
+     .field = SMTPSCOPE_FIELD(s.gateway.connect_timeout_ms),
+     .help =
+         "How long the gateway may take to accept a connection before the sender is turned away. \"unlimited\" is as "
+         "long as the operating system tries, as it would be without the proxy."},
+    {.pointer = "/capture/senders",
+     .kind = OptionKind::senders,
+     .field = SMTPSCOPE_FIELD(s.capture.senders),
+     .help = "Whose sessions are recorded; all others are relayed and leave no trace. \"any\" is everyone."},
+    {.pointer = "/capture/exclude",
+     .kind = OptionKind::senders,
+     .field = SMTPSCOPE_FIELD(s.capture.exclude),
+     .help = "Whose sessions are never recorded, even if \"senders\" names them."},
+    {.pointer = "/capture/sessions",
+     .kind = OptionKind::count_limit,
+     .field = SMTPSCOPE_FIELD(s.capture.sessions),
+     .help = "Recording ends after so many sessions; relaying goes on."},
+    {.pointer = "/capture/for",
+     .kind = OptionKind::duration_limit,
+     .field = SMTPSCOPE_FIELD(s.capture.for_ms),
+     .help = "Recording ends after so long; relaying goes on."},
+    {.pointer = "/capture/body",
+     .kind = OptionKind::choice,
+     .field = SMTPSCOPE_FIELD(s.capture.body),
+     .help = "What of each message is written to disk: all (\"full\"), only its header (\"headers\"), or nothing "
+             "(\"none\"). Hashes and counts cover the whole message in any case.",
+     .choices = kBody},
+    {.pointer = "/capture/body_limit",
+     .kind = OptionKind::size_limit,
+     .field = SMTPSCOPE_FIELD(s.capture.body_limit),
+     .help = "At most so much of each message is written to disk."},
+    {.pointer = "/starttls/mode",
+     .kind = OptionKind::choice,
+     .field = SMTPSCOPE_FIELD(s.starttls),
+     .help = "What happens to STARTTLS: encrypted sessions pass unread (\"pass\"), are decrypted and encrypted again "
+             "(\"intercept\"), or STARTTLS is not offered to the sender (\"hide\").",
+     .choices = kStartTls},
+    {.pointer = "/store/path",
+     .kind = OptionKind::text,
+     .field = SMTPSCOPE_FIELD(s.store.path),
+     .help = "Directory of recordings and transcripts."},
+    {.pointer = "/store/max_age",
+     .kind = OptionKind::duration_limit,
+     .field = SMTPSCOPE_FIELD(s.store.max_age_ms),
+     .help = "How long recordings and transcripts are kept."},
+    {.pointer = "/store/max_size",
+     .kind = OptionKind::size_limit,
+     .field = SMTPSCOPE_FIELD(s.store.max_size),
+     .help = "How large the store may grow; the oldest files go first."},
+    {.pointer = "/store/injection_log",
+     .kind = OptionKind::boolean,
+     .field = SMTPSCOPE_FIELD(s.store.injection_log),
+     .help = "Whether each session is also written in the form of Cisco's injection debug logs."},
+    {.pointer = "/control/listen",
+     .kind = OptionKind::address,
+     .field = SMTPSCOPE_FIELD(s.control.listen),
+     .help = "Address and port of the review page and API. Without it there is none."},
+    {.pointer = "/control/token_file",
+     .kind = OptionKind::text,
+     .field = SMTPSCOPE_FIELD(s.control.token_file),
+     .help = "File that holds the token which users of the review page and API must present."},
+    {.pointer = "/log/level",
+     .kind = OptionKind::choice,
+     .field = SMTPSCOPE_FIELD(s.log.level),
+     .help = "How much is logged to stderr: \"info\" is one line a recorded session.",
+     .choices = kLogLevel},
+}};
+
+constexpr std::array<Option, 2> kTopLevel{{
+    {.pointer = "/workers",
+     .kind = OptionKind::integer,
+     .field = SMTPSCOPE_FIELD(s.workers),
+     .help = "Threads that relay, each with its share of the connections. One serves thousands of sessions.",
+     .min = 1,
+     .max = 64},
+    {.pointer = "/drain",
+     .kind = OptionKind::duration,
+     .field = SMTPSCOPE_FIELD(s.drain_ms),
+     .help =
+         "How long sessions in progress may go on after SIGTERM. What is left then is closed, and its transcript says "
+         "that the proxy did it."},
+}};
+
+#undef SMTPSCOPE_FIELD
+
+constexpr auto kAll = [] {
+  std::array<Option, kOptions.size() + kTopLevel.size()> all{};
+  std::copy(kTopLevel.begin(), kTopLevel.end(), std::copy(kOptions.begin(), kOptions.end(), all.begin()));
+  return all;
+}();
+
+constexpr std::array<OptionSection, 7> kSections{{
+    {"/listeners", "Where senders connect to. A list, one object each."},
+    {"/gateway", "The mail gateway that the sessions are relayed to."},
+    {"/capture", "What is recorded."},
+    {"/starttls", "Encrypted sessions."},
+    {"/store", "Where recordings and transcripts go, and for how long."},
+    {"/control", "The review page and API of a running proxy."},
+    {"/log", "The log on stderr."},
+}};
+
+/// What a value is in the file's own terms, turned into a number: limits, durations, choices, plain numbers.
+Result<uint64_t> number_of(const Option& option, const OptionValue& value) {
+  const auto* text = std::get_if<std::string>(&value);
+  const auto* number = std::get_if<uint64_t>(&value);
+  switch (option.kind) {
+    case OptionKind::duration:
+      if (text) return parse_duration_ms(*text);
+      break;
+    case OptionKind::duration_limit:
+      if (text) return parse_duration_limit_ms(*text);
+      break;
+    case OptionKind::size_limit:
+      if (text) return parse_size(*text);
+      break;
+    case OptionKind::count_limit:
+      if (text && *text == kUnlimited) return uint64_t{0};
+      if (number && *number > 0) return *number;
+      break;
+    case OptionKind::integer:
+      if (number && *number >= option.min && *number <= option.max) return *number;
+      break;
+    case OptionKind::choice:
+      if (text) {
+        const auto found = std::find(option.choices.begin(), option.choices.end(), *text);
+        if (found != option.choices.end()) return static_cast<uint64_t>(found - option.choices.begin());
+        return Error{fmt::format("{} is none of {}", quoted(*text), fmt::join(option.choices, ", "))};
+      }
+      break;
+    default:
+      break;
+  }
+  return Error{fmt::format("must be {}", expected_value(option))};
+}
+
+OptionValue value_of(const Option& option, uint64_t number) {
+  switch (option.kind) {
+    case OptionKind::duration:
+      return format_duration_ms(number);
+    case OptionKind::duration_limit:
+      return format_duration_limit_ms(number);
+    case OptionKind::size_limit:
+      return format_size(number);
+    case OptionKind::count_limit:
+      if (number == 0) return std::string(kUnlimited);
+      return number;
+    case OptionKind::choice:
+      return std::string(option.choices[number]);
+    default:
+      return number;
+  }
+}
+
+/// Writes through the pointer; one overload a type of field.
+struct Writer {
+  const Option& option;
+  const OptionValue& value;
+
+  Error wrong_type() const { return Error{fmt::format("must be {}", expected_value(option))}; }
+
+  template <class T>
+  std::optional<Error> operator()(T* field) const {
+    if constexpr (std::is_same_v<T, HostPort> || std::is_same_v<T, std::optional<HostPort>>) {
+      const auto* text = std::get_if<std::string>(&value);
+      if (!text) return wrong_type();
+      auto address = parse_host_port(*text);
+      if (!address) return Error{address.error()};
+      *field = *address;
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      const auto* text = std::get_if<std::string>(&value);
+      if (!text) return wrong_type();
+      if (text->empty() || text->find('\0') != std::string::npos) return wrong_type();
+      *field = *text;
+    } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      const auto* list = std::get_if<std::vector<std::string>>(&value);
+      if (!list) return wrong_type();
+      for (const std::string& entry : *list) {
+        if (auto error = check_entry(option, entry)) return error;
+      }
+      *field = *list;
+    } else if constexpr (std::is_same_v<T, bool>) {
+      const auto* flag = std::get_if<bool>(&value);
+      if (!flag) return wrong_type();
+      *field = *flag;
+    } else {
+      const auto number = number_of(option, value);
+      if (!number) return Error{number.error()};
+      *field = static_cast<T>(*number);
+    }
+    return std::nullopt;
+  }
+};
+
+struct Reader {
+  const Option& option;
+
+  OptionValue operator()(const HostPort* field) const {
+    return field->port == 0 ? OptionValue() : OptionValue(format_host_port(*field));
+  }
+  OptionValue operator()(const std::optional<HostPort>* field) const {
+    return *field ? OptionValue(format_host_port(**field)) : OptionValue();
+  }
+  OptionValue operator()(const std::string* field) const {
+    return field->empty() ? OptionValue() : OptionValue(*field);
+  }
+  OptionValue operator()(const std::vector<std::string>* field) const { return *field; }
+  OptionValue operator()(const bool* field) const { return *field; }
+  template <class T>
+  OptionValue operator()(const T* field) const {
+    return value_of(option, static_cast<uint64_t>(*field));
+  }
+};
+
+}  // namespace
+
+std::span<const Option> options() { return kAll; }
+std::span<const OptionSection> option_sections() { return kSections; }
+
+std::optional<Error> write_option(const Option& option, Settings& settings, size_t listener, const OptionValue& value) {
+  return std::visit(Writer{option, value}, option.field(settings, listener));
+}
+
+OptionValue read_option(const Option& option, Settings& settings, size_t listener) {
+  return std::visit(Reader{option}, option.field(settings, listener));
+}
+
+std::optional<Error> check_entry(const Option& option, std::string_view entry) {
+  const auto spec = parse_sender_spec(entry);
+  if (!spec) return Error{spec.error()};
+  if (option.kind == OptionKind::addresses && spec->needs_dns()) {
+    return Error{fmt::format("{} is a name: only addresses, networks and ranges can be trusted", quoted(entry))};
+  }
+  return std::nullopt;
+}
+
+std::string expected_value(const Option& option) {
+  switch (option.kind) {
+    case OptionKind::address:
+      return "a text like \"192.0.2.1:25\" or \"[2001:db8::1]:25\"";
+    case OptionKind::choice:
+      return fmt::format("one of \"{}\"", fmt::join(option.choices, "\", \""));
+    case OptionKind::text:
+      return "a text that is not empty";
+    case OptionKind::duration:
+      return "a text like \"10s\" or \"2m\"";
+    case OptionKind::duration_limit:
+      return "a text like \"90s\", \"30m\" or \"7d\", or \"unlimited\"";
+    case OptionKind::size_limit:
+      return "a text like \"64KiB\", \"1MiB\" or \"10GiB\", or \"unlimited\"";
+    case OptionKind::count_limit:
+      return "a whole number from 1, or \"unlimited\"";
+    case OptionKind::integer:
+      return fmt::format("a whole number from {} to {}", option.min, option.max);
+    case OptionKind::boolean:
+      return "true or false";
+    case OptionKind::senders:
+      return "a list of senders like [\"203.0.113.0/24\", \"10.2.3\"], or \"any\"";
+    case OptionKind::addresses:
+      return "a list of addresses like [\"203.0.113.0/24\", \"10.2.3.4\"]";
+  }
+  return {};
+}
+
+}  // namespace smtpscope
