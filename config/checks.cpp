@@ -1,0 +1,96 @@
+#include "config/checks.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <string_view>
+
+#include "config/ip.h"
+#include "config/sender_spec.h"
+#include "config/units.h"
+
+namespace smtpscope {
+namespace {
+
+bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+bool is_loopback(const std::string& host) {
+  const auto address = IpAddress::parse(host);
+  return address && (address->is_v4() ? address->v4_bits() >> 24 == 127 : *address == IpAddress::v6(0, 1));
+}
+
+/// True when what connects to the gateway's address would come back to this listener.
+bool leads_back(const HostPort& listener, const HostPort& gateway) {
+  if (listener.port != gateway.port) return false;
+  return listener.host == gateway.host || (is_wildcard(listener.host) && is_loopback(gateway.host)) ||
+         is_wildcard(gateway.host);
+}
+
+}  // namespace
+
+std::vector<SettingsIssue> contradictions(const Settings& settings) {
+  std::vector<SettingsIssue> issues;
+  if (settings.listeners.empty()) {
+    issues.push_back(
+        {"/listeners", "no listener: say where senders connect to, as in [{\"address\": \"0.0.0.0:25\"}]"});
+  }
+  if (settings.gateway.address.port == 0) {
+    issues.push_back({"/gateway/address", "no gateway: say where mail goes to, as in \"10.0.0.1:25\""});
+  }
+  for (size_t i = 0; i < settings.listeners.size(); ++i) {
+    const ListenerSettings& listener = settings.listeners[i];
+    for (size_t j = 0; j < i; ++j) {
+      if (settings.listeners[j].address != listener.address) continue;
+      issues.push_back({fmt::format("/listeners/{}/address", i), fmt::format("the same address as /listeners/{}", j)});
+      break;
+    }
+    if (!listener.trusted.empty() && listener.accept != Accept::proxy_protocol) {
+      issues.push_back({fmt::format("/listeners/{}/trusted", i), "is only for \"accept\": \"proxy-protocol\""});
+    }
+    // A diverted connection is meant for the gateway's own address.
+    if (listener.accept != Accept::tproxy && leads_back(listener.address, settings.gateway.address)) {
+      issues.push_back({"/gateway/address", fmt::format("is the listener {} itself: mail would go round in a circle",
+                                                        format_host_port(listener.address))});
+    }
+  }
+  return issues;
+}
+
+std::vector<SettingsIssue> unavailable(const Settings& settings) {
+  std::vector<SettingsIssue> issues;
+  const auto add = [&](std::string pointer, std::string_view what) {
+    issues.push_back({std::move(pointer), fmt::format("{} is not available in this version yet", what)});
+  };
+  for (size_t i = 0; i < settings.listeners.size(); ++i) {
+    const Accept accept = settings.listeners[i].accept;
+    const std::string pointer = fmt::format("/listeners/{}/accept", i);
+    if (accept == Accept::tproxy) add(pointer, "\"tproxy\"");
+    if (accept == Accept::proxy_protocol) add(pointer, "\"proxy-protocol\"");
+  }
+  if (settings.gateway.present == Present::proxy_v1) add("/gateway/present", "\"proxy-v1\"");
+  if (settings.gateway.present == Present::proxy_v2) add("/gateway/present", "\"proxy-v2\"");
+  if (settings.starttls == StartTlsMode::intercept) add("/starttls/mode", "\"intercept\"");
+  if (settings.starttls == StartTlsMode::hide) add("/starttls/mode", "\"hide\"");
+  if (settings.store.injection_log) add("/store/injection_log", "writing injection logs");
+  if (settings.control.listen) add("/control/listen", "the review page and API");
+  return issues;
+}
+
+std::vector<SettingsIssue> unresolved_senders(const Settings& settings) {
+  std::vector<SettingsIssue> issues;
+  const auto scan = [&](const std::vector<std::string>& entries, std::string_view list) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const auto spec = parse_sender_spec(entries[i]);
+      if (!spec || !spec->needs_dns()) continue;
+      issues.push_back(
+          {fmt::format("/capture/{}/{}", list, i),
+           fmt::format("{} is a name, and names are not looked up in this version yet: it matches no sender",
+                       quoted(entries[i]))});
+    }
+  };
+  scan(settings.capture.senders, "senders");
+  scan(settings.capture.exclude, "exclude");
+  return issues;
+}
+
+}  // namespace smtpscope

@@ -1,0 +1,28 @@
+// What can be wrong with settings that each for itself are right: what is missing, what contradicts, and what this
+// version cannot do yet. For `run` (after its flags are in) and for `config check`.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+
+namespace smtpscope {
+
+/// About one option of the configuration.
+struct SettingsIssue {
+  std::string pointer;  ///< RFC 6901, as in "/capture/senders/3"
+  std::string message;
+  bool operator==(const SettingsIssue&) const = default;
+};
+
+/// Why a proxy cannot run with these settings: no listener, no gateway, the same address twice, a circle.
+std::vector<SettingsIssue> contradictions(const Settings& settings);
+
+/// What is asked for and "is not available in this version yet".
+std::vector<SettingsIssue> unavailable(const Settings& settings);
+
+/// Senders that match nothing, since names are not resolved yet: a warning, no error.
+std::vector<SettingsIssue> unresolved_senders(const Settings& settings);
+
+}  // namespace smtpscope

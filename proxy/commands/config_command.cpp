@@ -1,0 +1,105 @@
+#include "proxy/commands/config_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "config/checks.h"
+#include "config/loader.h"
+#include "config/reference.h"
+#include "proxy/commands/locate.h"
+
+namespace smtpscope {
+namespace {
+
+/// stdout may be a full disk or a closed pipe.
+ExitCode print(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) std::fputs("smtpscope: the output could not be written\n", stderr);
+  return written ? ExitCode::ok : ExitCode::failed;
+}
+
+void complain(std::string_view message) { fmt::print(stderr, "{}\n", message); }
+
+ExitCode no_config() {
+  complain(fmt::format(
+      "smtpscope: no configuration file: neither --config nor SMTPSCOPE_CONFIG is given, and neither {} nor {} exists",
+      kDefaultConfigs[0], kDefaultConfigs[1]));
+  return ExitCode::config;
+}
+
+}  // namespace
+
+ExitCode config_check(const std::string& path) {
+  const auto found = find_config(path);
+  if (!found) return no_config();
+  const auto text = read_settings_text(*found);
+  if (!text) {
+    complain(text.error());
+    return ExitCode::config;
+  }
+  const auto settings = load_settings_text(*text, *found);
+  if (!settings) {
+    complain(settings.error());
+    return ExitCode::config;
+  }
+  auto faults = contradictions(*settings);
+  for (SettingsIssue& issue : unavailable(*settings)) faults.push_back(std::move(issue));
+  for (const SettingsIssue& issue : faults) complain(locate_message(*text, *found, issue.pointer, issue.message));
+  for (const SettingsIssue& issue : unresolved_senders(*settings)) {
+    complain(locate_message(*text, *found, issue.pointer, "warning: " + issue.message));
+  }
+  if (!faults.empty()) return ExitCode::config;
+  return print(fmt::format("{}: ok\n", *found));
+}
+
+ExitCode config_show(const std::string& path, bool effective) {
+  const auto found = find_config(path);
+  if (!found) {
+    if (!effective) return no_config();
+    complain("smtpscope: no configuration file: these are the defaults");
+    return print(effective_json(Settings()));
+  }
+  const auto text = read_settings_text(*found);
+  if (!text) {
+    complain(text.error());
+    return ExitCode::config;
+  }
+  if (!effective) return print(*text);
+  const auto settings = load_settings_text(*text, *found);
+  if (!settings) {
+    complain(settings.error());
+    return ExitCode::config;
+  }
+  return print(effective_json(*settings));
+}
+
+ExitCode config_schema(bool markdown) { return print(markdown ? config_markdown() : config_schema_json()); }
+
+void register_config(CLI::App& app, ExitCode& exit_code) {
+  struct Arguments {
+    std::string file;
+    bool effective = false;
+    bool markdown = false;
+  };
+  const auto args = std::make_shared<Arguments>();
+  CLI::App* config = app.add_subcommand("config", "Check, show and describe the configuration file");
+  config->require_subcommand(1);
+
+  CLI::App* check = config->add_subcommand("check", "Say what is wrong in a configuration file, with line and column");
+  check->add_option("FILE,--config", args->file, "The file; else $SMTPSCOPE_CONFIG and the usual places");
+  check->callback([args, &exit_code] { exit_code = config_check(args->file); });
+
+  CLI::App* show = config->add_subcommand("show", "Print the configuration file");
+  show->add_flag("--effective", args->effective, "Print every option with the value in force, defaults included");
+  show->add_option("--config", args->file, "The file; else $SMTPSCOPE_CONFIG and the usual places");
+  show->callback([args, &exit_code] { exit_code = config_show(args->file, args->effective); });
+
+  CLI::App* schema = config->add_subcommand("schema", "Print a JSON Schema of the configuration file");
+  schema->add_flag("--markdown", args->markdown, "Print the reference page docs/CONFIGURATION.md instead");
+  schema->callback([args, &exit_code] { exit_code = config_schema(args->markdown); });
+}
+
+}  // namespace smtpscope
