@@ -1,7 +1,11 @@
 // smtpscope show: one session in full, by its id (or the beginning of it, or "last"), as its stored transcript or as a
 // recording of its own. With a file of ours in place of the id: what is in the file.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <fmt/format.h>
 #include <unistd.h>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -14,7 +18,9 @@
 #include "capture/store/index.h"
 #include "capture/store/paths.h"
 #include "capture/store/recording_sessions.h"
+#include "capture/transcript/json_reader.h"
 #include "capture/transcript/json_writer.h"
+#include "capture/transcript/text_view.h"
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
@@ -28,7 +34,7 @@ namespace fs = std::filesystem;
 struct ShowOptions {
   std::string what;
   std::string store = StoreSettings{}.path;
-  std::string format = "json";
+  std::string format = "text";
 };
 
 void print(std::string_view bytes) {
@@ -69,6 +75,16 @@ ExitCode show_pcapng(const IndexEntry& entry) {
   return ExitCode::ok;
 }
 
+/// A terminal gets its own width and colours (none with NO_COLOR), a pipe 100 columns.
+TextOptions text_options() {
+  TextOptions text;
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0) return text;
+  text.colour = std::getenv("NO_COLOR") == nullptr;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) text.width = size.ws_col;
+  return text;
+}
+
 ExitCode show(const ShowOptions& options) {
   if (options.format == "pcapng" && ::isatty(STDOUT_FILENO) == 1)
     throw CLI::ValidationError("--format pcapng writes a binary file; send it to one: smtpscope show " + options.what +
@@ -92,18 +108,26 @@ ExitCode show(const ShowOptions& options) {
     return found.size() < 5;
   });
   if (found.empty()) {
-    fmt::print(stderr, "smtpscope: no session {} in {}; see smtpscope list\n", smtpscope::quoted(std::string_view(options.what)), options.store);
+    fmt::print(stderr, "smtpscope: no session {} in {}; see smtpscope list\n",
+               smtpscope::quoted(std::string_view(options.what)), options.store);
     return ExitCode::no_match;
   }
   if (found.size() > 1) {
     std::string ids;
     for (const IndexEntry& entry : found) ids += "\n  " + harmless(entry.id) + "  from " + harmless(entry.sender_ip);
-    throw CLI::ValidationError("several sessions begin with " + smtpscope::quoted(std::string_view(options.what)) + "; give more of the id:" + ids);
+    throw CLI::ValidationError("several sessions begin with " + smtpscope::quoted(std::string_view(options.what)) +
+                               "; give more of the id:" + ids);
   }
   if (options.format == "pcapng") return show_pcapng(found.front());
   std::string line, error;
   if (!StoredLines().read(found.front(), line, error)) throw std::runtime_error(error);
-  print(line + '\n');
+  if (options.format == "json") {
+    print(line + '\n');
+    return ExitCode::ok;
+  }
+  const std::optional<Transcript> transcript = read_json(line, &error);
+  if (!transcript) throw std::runtime_error("the transcript cannot be read: " + error);
+  print(render_text(*transcript, text_options()));
   return ExitCode::ok;
 }
 
@@ -116,8 +140,8 @@ void register_show(CLI::App& app, ExitCode& exit_code) {
       ->add_option("session", options->what, "Its id, the beginning of its id, \"last\", or a .pcapng or .jsonl file")
       ->required();
   command->add_option("--store", options->store, "Directory of the store")->capture_default_str();
-  command->add_option("--format", options->format, "json: the transcript; pcapng: its packets")
-      ->check(CLI::IsMember({"json", "pcapng"}))
+  command->add_option("--format", options->format, "text: for reading; json: the transcript; pcapng: its packets")
+      ->check(CLI::IsMember({"text", "json", "pcapng"}))
       ->capture_default_str();
   command->callback([options, &exit_code] { exit_code = show(*options); });
 }

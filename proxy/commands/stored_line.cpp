@@ -26,20 +26,4 @@ bool StoredLines::read(const IndexEntry& entry, std::string& line, std::string& 
   return false;
 }
 
-std::string harmless(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const bool c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    if (c >= 0x20 && c != 0x7F && !c1) {
-      out += text[i];
-      continue;
-    }
-    out += fmt::format("\\x{:02x}", c);
-    if (c1) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));
-  }
-  return out;
-}
-
 }  // namespace smtpscope

@@ -1,4 +1,4 @@
-// Transcripts' lines out of the store, by what the index says of them; and text made harmless for a terminal.
+// Transcripts' lines out of the store, by what the index says of them.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 
 #include "capture/store/index.h"
 #include "capture/store/paths.h"
+#include "capture/transcript/harmless.h"
 
 namespace smtpscope {
 
@@ -20,8 +21,5 @@ class StoredLines {
   std::string path_;
   UniqueFd fd_;
 };
-
-/// `text` with control characters (C0, DEL, C1) as \xNN: what cannot steer a terminal.
-std::string harmless(std::string_view text);
 
 }  // namespace smtpscope

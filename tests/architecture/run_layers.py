@@ -12,7 +12,7 @@ from pathlib import Path
 
 MAY_SEE = {"config": {"config"}, "capture": {"capture"}, "proxy": {"proxy", "capture", "config"}}
 FORBIDDEN = {
-    "capture": r"uv\.h|sys/socket\.h|netinet/.*|arpa/inet\.h|openssl/(?!sha\.h|evp\.h).*|spdlog/.*|CLI/.*",
+    "capture": r"uv\.h|sys/socket\.h|netinet/.*|openssl/(?!sha\.h|evp\.h).*|spdlog/.*|CLI/.*",
     "config": r"uv\.h|sys/socket\.h|openssl/.*|spdlog/.*|CLI/.*|sqlite3\.h",
 }
 MAX_LINES = 500
