@@ -45,7 +45,7 @@ class IpAddress {
   IpAddress network(unsigned bits) const;
   IpAddress broadcast(unsigned bits) const;
 
-  constexpr auto operator<=>(const IpAddress&) const = default;
+  constexpr auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 errs
 
  private:
   static constexpr uint64_t kMapped = 0x0000'FFFF'0000'0000;
