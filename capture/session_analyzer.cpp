@@ -45,6 +45,9 @@ void SessionAnalyzer::closed(const Closed& closed) { conversation_.close(closed.
 
 Transcript SessionAnalyzer::finish(const SessionEnd& end) {
   conversation_.finish();
+  if (const uint64_t dropped = conversation_.dropped_events(); dropped > 0)
+    conversation_.note(end.at_us, Phase::idle,
+                       std::to_string(dropped) + " further events were not kept; the recording has them");
   for (From from : {From::sender, From::gateway})
     for (const ByteRange& secret : conversation_.take_secrets(from)) counts_.masked_bytes += secret.length;
 

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "capture/diagnosis/reply_match.h"
@@ -80,7 +81,11 @@ std::vector<Found> run_rules(const View& view) {
     if (std::optional<Match> match = rule->check(view)) all.push_back({rule, std::move(*match), order});
   }
   std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) {
-    return std::pair(a.match.at_us, a.order) < std::pair(b.match.at_us, b.order);
+    // Replies of one segment came at one time, but in an order; what is no event comes behind those of its time.
+    const auto key = [](const Found& f) {
+      return std::tuple(f.match.at_us, static_cast<uint32_t>(f.match.event), f.order);
+    };
+    return key(a) < key(b);
   });
   return all;
 }

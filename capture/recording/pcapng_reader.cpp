@@ -1,7 +1,5 @@
 #include "capture/recording/pcapng_reader.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -29,8 +27,11 @@ T get(std::string_view bytes, size_t at) {
   std::memcpy(&value, bytes.data() + at, sizeof value);
   return value;
 }
-uint16_t get16(std::string_view b, size_t at) { return ntohs(get<uint16_t>(b, at)); }
-uint32_t get32(std::string_view b, size_t at) { return ntohl(get<uint32_t>(b, at)); }
+/// Big-endian, as in packet headers.
+uint16_t get16(std::string_view b, size_t at) {
+  return static_cast<uint16_t>(static_cast<uint8_t>(b[at]) << 8 | static_cast<uint8_t>(b[at + 1]));
+}
+uint32_t get32(std::string_view b, size_t at) { return uint32_t{get16(b, at)} << 16 | get16(b, at + 2); }
 
 struct End {
   std::array<uint8_t, 16> ip{};

@@ -1,10 +1,10 @@
 #include "capture/recording/pcapng_writer.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+
+#include "capture/address_bytes.h"
 
 namespace smtpscope {
 namespace {
@@ -12,6 +12,7 @@ namespace {
 constexpr uint32_t kSectionHeader = 0x0A0D0D0A, kInterface = 1, kEnhancedPacket = 6;
 constexpr uint16_t kLinkTypeRaw = 101, kOptComment = 1, kOptUserAppl = 4, kOptTsResol = 9;
 constexpr uint32_t kSnapLength = 262'144;
+constexpr uint8_t kProtocolTcp = 6;
 constexpr uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
 template <class T>
@@ -111,12 +112,11 @@ class Json {
   std::string out_;
 };
 
-bool parse(const std::string& ip, std::array<uint8_t, 16>& out, bool v6) {
-  if (!v6) return inet_pton(AF_INET, ip.c_str(), out.data()) == 1;
-  if (inet_pton(AF_INET6, ip.c_str(), out.data()) == 1) return true;
-  out.fill(0);
-  out[10] = out[11] = 0xff;  // an IPv4 end of a mixed pair stands as a mapped address
-  return inet_pton(AF_INET, ip.c_str(), out.data() + 12) == 1;
+/// What stands in a packet header; an IPv4 end of a mixed pair stands as a mapped address.
+AddressBytes header_bytes(const std::string& ip, bool v6) {
+  AddressBytes bytes = address_bytes(ip).value_or(AddressBytes{});
+  if (!v6) std::copy(bytes.begin() + 12, bytes.end(), bytes.begin());
+  return bytes;
 }
 
 size_t side(From from) { return from == From::gateway ? 1 : 0; }
@@ -159,8 +159,7 @@ PcapngFlow::PcapngFlow(const SessionFacts& facts)
     : started_us_(facts.started_us),
       port_{facts.sender.port, facts.gateway.port},
       v6_(facts.sender.ip.find(':') != std::string::npos || facts.gateway.ip.find(':') != std::string::npos) {
-  parse(facts.sender.ip, address_[0], v6_);
-  parse(facts.gateway.ip, address_[1], v6_);
+  address_ = {header_bytes(facts.sender.ip, v6_), header_bytes(facts.gateway.ip, v6_)};
   isn_ = initial_sequences(facts.id);
 }
 
@@ -200,14 +199,14 @@ void PcapngFlow::packet(std::string& out, const Packet& p) const {
   if (v6_) {
     header[0] = 0x60;
     put16(4, tcp_length);
-    header[6] = IPPROTO_TCP;
+    header[6] = kProtocolTcp;
     header[7] = 64;
   } else {
     header[0] = 0x45;
     put16(2, length);
     header[6] = 0x40;  // don't fragment
     header[8] = 64;
-    header[9] = IPPROTO_TCP;
+    header[9] = kProtocolTcp;
     const uint16_t checksum = fold(sum(view(0, 20), 0));
     std::memcpy(header + 10, &checksum, 2);
   }
@@ -221,7 +220,8 @@ void PcapngFlow::packet(std::string& out, const Packet& p) const {
   put16(tcp + 14, 0xffff);
   // The pseudo header: both addresses, the length, the protocol.
   uint64_t total = sum(view(source_at, 2 * address_size), 0);
-  total += uint64_t{htons(static_cast<uint16_t>(tcp_length))} + htons(IPPROTO_TCP);
+  const char pseudo[4] = {static_cast<char>(tcp_length >> 8), static_cast<char>(tcp_length), 0, kProtocolTcp};
+  total = sum({pseudo, sizeof pseudo}, total);
   const uint16_t checksum = fold(sum(p.payload, sum(view(tcp, 20), total)));
   std::memcpy(header + tcp + 16, &checksum, 2);
   out.append(reinterpret_cast<const char*>(header), tcp + 20);

@@ -4,8 +4,8 @@
 namespace smtpscope {
 
 int32_t Conversation::State::push(Event event) {
-  // Closes are few and always told; the cap is for what a peer can make without end.
-  if (events.size() >= kMaxEvents && event.kind != Event::Kind::close) {
+  // Closes and notes are few and always told; the cap is for what a peer can make without end.
+  if (events.size() >= kMaxEvents && event.kind != Event::Kind::close && event.kind != Event::Kind::note) {
     ++dropped;
     return -1;
   }

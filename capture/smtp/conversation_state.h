@@ -22,7 +22,7 @@
 namespace smtpscope {
 
 inline constexpr size_t kMaxRetained = 64 * 1024;  // bytes kept behind a look-alike of the end of data
-inline constexpr size_t kMaxTotalText = 4 * 1024 * 1024;
+inline constexpr size_t kMaxTotalText = 1024 * 1024;
 
 /// One side's stream: what has been consumed, what is held, and when the held bytes came.
 struct Stream {

@@ -1,6 +1,5 @@
 #include "capture/store/index.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -99,15 +98,6 @@ std::string in_list(const char* column, const std::vector<std::string>& values) 
 }
 
 }  // namespace
-
-std::optional<AddressBytes> address_bytes(const std::string& ip) {
-  AddressBytes bytes{};
-  if (inet_pton(AF_INET6, ip.c_str(), bytes.data()) == 1) return bytes;
-  bytes.fill(0);
-  bytes[10] = bytes[11] = 0xff;
-  if (inet_pton(AF_INET, ip.c_str(), bytes.data() + 12) == 1) return bytes;
-  return std::nullopt;
-}
 
 struct Index::Database {
   explicit Database(const std::string& path) {

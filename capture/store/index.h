@@ -13,11 +13,9 @@
 #include <string_view>
 #include <vector>
 
-namespace smtpscope {
+#include "capture/address_bytes.h"
 
-/// Network byte order; IPv4 as ::ffff:a.b.c.d.
-using AddressBytes = std::array<uint8_t, 16>;
-std::optional<AddressBytes> address_bytes(const std::string& ip);
+namespace smtpscope {
 
 struct IndexEntry {
   std::string id;

@@ -106,11 +106,6 @@ int open_private(const std::string& path, int flags) noexcept {
   return ::open(path.c_str(), flags | O_CLOEXEC, 0600);
 }
 
-void UniqueFd::reset(int fd) noexcept {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = fd;
-}
-
 MappedFile::MappedFile(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat status {};

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "capture/unique_fd.h"
+
 namespace smtpscope {
 
 /// "2026-11-24"; `unix_us` is clamped to the years 0 to 9999.
@@ -32,30 +34,6 @@ std::error_code make_private_directories(const std::string& path) noexcept;
 
 /// open(2) with O_CLOEXEC; a file that it creates is 0600. -1 and errno as open(2) has it.
 int open_private(const std::string& path, int flags) noexcept;
-
-/// Owns a descriptor.
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) noexcept : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    if (this != &other) reset(other.release());
-    return *this;
-  }
-  ~UniqueFd() { reset(); }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-  void reset(int fd = -1) noexcept;
-
- private:
-  int fd_ = -1;
-};
 
 /// A file mapped for reading. Whoever cuts the file while it is mapped makes the bytes behind the cut unreadable
 /// (SIGBUS); only recovery cuts, and it holds the store then.

@@ -9,27 +9,24 @@
 
 #include "capture/store/index.h"
 #include "capture/store/paths.h"
+#include "capture/transcript/list_line.h"
 #include "config/settings.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/list_filters.h"
+#include "proxy/commands/locate.h"
+#include "proxy/commands/output.h"
 #include "proxy/commands/stored_line.h"
 
 namespace smtpscope {
 namespace {
 
 struct ListOptions {
-  std::string store = StoreSettings{}.path;
+  std::string config, store;
   ListFilters filters;
   bool json = false;
 };
 
-std::string line_of(const IndexEntry& e) {
-  // The date and the time to the second: what is behind it tells nobody anything in a list.
-  std::string when = e.started.substr(0, 19);
-  if (when.size() == 19) when[10] = ' ';
-  return harmless(fmt::format("{}  {:<15}  {:<9}  {:<22}  {}  {}", when, e.sender_ip, e.verdict,
-                              e.code.empty() ? "-" : e.code, e.id, e.summary));
-}
+ListRow row_of(const IndexEntry& e) { return {e.started, e.id, e.sender_ip, e.verdict, e.code, e.summary}; }
 
 ExitCode list(const ListOptions& options) {
   using namespace std::chrono;
@@ -37,13 +34,19 @@ ExitCode list(const ListOptions& options) {
   const Result<IndexQuery> query = query_of(options.filters, now_us);
   if (!query) throw CLI::ValidationError(query.error());
 
-  Index index(options.store);
+  const Result<std::string> store = find_store(options.config, options.store);
+  if (!store) {
+    fmt::print(stderr, "{}\n", store.error());
+    return ExitCode::config;
+  }
+  const TextOptions look = text_options();
+  Index index(*store);
   ExitCode code = ExitCode::ok;
   StoredLines lines;
   const uint64_t shown = index.query(*query, [&](const IndexEntry& entry) {
     std::string text;
     if (!options.json) {
-      text = line_of(entry);
+      text = list_line(row_of(entry), look.width, look.colour);
     } else if (std::string error; !lines.read(entry, text, error)) {
       fmt::print(stderr, "smtpscope: {}\n", error);
       code = ExitCode::failed;
@@ -54,7 +57,7 @@ ExitCode list(const ListOptions& options) {
   });
   for (const std::string& problem : index.problems()) fmt::print(stderr, "smtpscope: {}\n", problem);
   if (shown == 0) {
-    fmt::print(stderr, "smtpscope: no session in {} matches\n", options.store);
+    fmt::print(stderr, "smtpscope: no session in {} matches\n", *store);
     return ExitCode::no_match;
   }
   return code;
@@ -65,7 +68,7 @@ ExitCode list(const ListOptions& options) {
 void register_list(CLI::App& app, ExitCode& exit_code) {
   const auto options = std::make_shared<ListOptions>();
   CLI::App* command = app.add_subcommand("list", "One line for each recorded session, newest last");
-  command->add_option("--store", options->store, "Directory of the store")->capture_default_str();
+  add_store_options(*command, options->config, options->store);
   command->add_option("--sender", options->filters.senders,
                       "Address, network or range: 203.0.113.0/24, 10.2.3, 192.0.2.1-9");
   command->add_option("--code", options->filters.codes, "Breakdown, as rcpt-unknown-user");

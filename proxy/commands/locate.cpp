@@ -1,5 +1,6 @@
 #include "proxy/commands/locate.h"
 
+#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <filesystem>
 
@@ -26,6 +27,11 @@ Result<std::string> find_store(const std::string& config_option, const std::stri
   const auto settings = load_settings_file(*path);
   if (!settings) return Error{settings.error()};
   return settings->store.path;
+}
+
+void add_store_options(CLI::App& command, std::string& config, std::string& store) {
+  command.add_option("--store", store, "Directory of the store; default: that of the configuration");
+  command.add_option("--config", config, "Configuration file that names the store");
 }
 
 }  // namespace smtpscope

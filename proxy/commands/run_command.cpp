@@ -1,4 +1,5 @@
 // `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT.
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <uv.h>
@@ -9,11 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "config/checks.h"
 #include "config/ip.h"
+#include "config/loader.h"
 #include "config/sender_filter.h"
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/locate.h"
 #include "proxy/relay/proxy.h"
 
 namespace smtpscope {
@@ -21,7 +25,7 @@ namespace {
 
 struct Arguments {
   std::vector<std::string> listen, senders;
-  std::string gateway, store, window, body, body_limit, connect_timeout, drain;
+  std::string config, gateway, store, window, body, body_limit, connect_timeout, drain;
   uint64_t sessions = 0;
   uint32_t workers = 0;
 };
@@ -29,39 +33,45 @@ struct Arguments {
 /// A usage error that names the option.
 [[noreturn]] void refuse(const std::string& option, const std::string& why) { throw CLI::ValidationError(option, why); }
 
-HostPort host_port(const std::string& option, const std::string& text) {
-  Result<HostPort> parsed = parse_host_port(text);
+template <class T>
+T value(const std::string& option, Result<T> parsed) {
   if (!parsed) refuse(option, parsed.error());
   return *parsed;
 }
 
-uint64_t duration_ms(const std::string& option, const std::string& text) {
-  Result<uint64_t> parsed = parse_duration_ms(text);
-  if (!parsed) refuse(option, parsed.error());
-  return *parsed;
-}
-
-Settings settings_of(const Arguments& a) {
+/// The configuration file, if there is one, with the flags over it.
+Result<Settings> settings_of(const Arguments& a) {
   Settings settings;
+  if (const auto file = find_config(a.config)) {
+    Result<Settings> loaded = load_settings_file(*file);
+    if (!loaded) return Error{loaded.error()};
+    settings = std::move(*loaded);
+  }
+  if (!a.listen.empty()) settings.listeners.clear();
   for (const std::string& listen : a.listen)
-    settings.listeners.push_back({host_port("--listen", listen), Accept::direct, {}});
-  settings.gateway.address = host_port("--gateway", a.gateway);
-  settings.store.path = a.store;
+    settings.listeners.push_back({value("--listen", parse_host_port(listen)), Accept::direct, {}});
+  if (!a.gateway.empty()) settings.gateway.address = value("--gateway", parse_host_port(a.gateway));
+  if (!a.store.empty()) settings.store.path = a.store;
   if (!a.senders.empty()) settings.capture.senders = a.senders;
-  settings.capture.sessions = a.sessions;
-  if (!a.window.empty()) settings.capture.for_ms = duration_ms("--for", a.window);
+  if (a.sessions > 0) settings.capture.sessions = a.sessions;
+  if (!a.window.empty()) settings.capture.for_ms = value("--for", parse_duration_limit_ms(a.window));
   if (!a.connect_timeout.empty())
-    settings.gateway.connect_timeout_ms = duration_ms("--connect-timeout", a.connect_timeout);
-  if (!a.drain.empty()) settings.drain_ms = duration_ms("--drain", a.drain);
+    settings.gateway.connect_timeout_ms = value("--connect-timeout", parse_duration_limit_ms(a.connect_timeout));
+  if (!a.drain.empty()) settings.drain_ms = value("--drain", parse_duration_ms(a.drain));
+  if (a.body == "full") settings.capture.body = BodyPolicy::full;
   if (a.body == "headers") settings.capture.body = BodyPolicy::headers;
   if (a.body == "none") settings.capture.body = BodyPolicy::none;
-  if (!a.body_limit.empty()) {
-    Result<uint64_t> limit = parse_size(a.body_limit);
-    if (!limit) refuse("--body-limit", limit.error());
-    settings.capture.body_limit = *limit;
-  }
+  if (!a.body_limit.empty()) settings.capture.body_limit = value("--body-limit", parse_size(a.body_limit));
   if (a.workers > 0) settings.workers = a.workers;
   return settings;
+}
+
+/// What keeps these settings from being run, said on stderr.
+bool refused(const Settings& settings) {
+  std::vector<SettingsIssue> faults = contradictions(settings);
+  for (SettingsIssue& issue : unavailable(settings)) faults.push_back(std::move(issue));
+  for (const SettingsIssue& issue : faults) fmt::print(stderr, "smtpscope: {}: {}\n", issue.pointer, issue.message);
+  return !faults.empty();
 }
 
 /// The main loop: waits for signals and for the workers' end.
@@ -126,7 +136,13 @@ ExitCode run(const Arguments& arguments) {
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   std::signal(SIGPIPE, SIG_IGN);
 
-  const Settings settings = settings_of(arguments);
+  const Result<Settings> read = settings_of(arguments);
+  if (!read) {
+    fmt::print(stderr, "{}\n", read.error());
+    return ExitCode::config;
+  }
+  const Settings& settings = *read;
+  if (refused(settings)) return ExitCode::config;
   Result<SenderFilter> filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude);
   if (!filter) refuse("--sender", filter.error());
   for (const std::string& name : filter->unresolved())
@@ -139,7 +155,8 @@ ExitCode run(const Arguments& arguments) {
 
   Proxy proxy(settings, match);
   for (const std::string& address : proxy.addresses())
-    spdlog::info("listening on {}, gateway {}, store {}", address, arguments.gateway, settings.store.path);
+    spdlog::info("listening on {}, gateway {}, store {}", address, format_host_port(settings.gateway.address),
+                 settings.store.path);
   return Supervisor(proxy, settings.drain_ms).run() == 0 ? ExitCode::ok : ExitCode::failed;
 }
 
@@ -148,11 +165,13 @@ ExitCode run(const Arguments& arguments) {
 void register_run(CLI::App& app, ExitCode& exit_code) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("run", "Stand between senders and a gateway, relay and record");
-  command->add_option("--listen", a->listen, "ADDR:PORT to accept senders on; may be given more than once")->required();
-  command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway")->required();
-  command->add_option("--store", a->store, "Folder for recordings and transcripts")->required();
+  command->add_option("--config", a->config, "Configuration file; the other options stand over it");
+  command->add_option("--listen", a->listen, "ADDR:PORT to accept senders on; may be given more than once");
+  command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway");
+  command->add_option("--store", a->store, "Folder for recordings and transcripts");
   command->add_option("--sender", a->senders, "Whose sessions to capture: address, CIDR, range, or any (the default)");
-  command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on");
+  command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on")
+      ->check(CLI::PositiveNumber);
   command->add_option("--for", a->window, "Capture ends after so long, as in 30m; mail goes on");
   command->add_option("--workers", a->workers, "Threads, one event loop each")->check(CLI::Range(1, 64));
   command->add_option("--body", a->body, "How much of message bodies is recorded")

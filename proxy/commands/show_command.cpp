@@ -1,6 +1,5 @@
 // smtpscope show: one session in full, by its id (or the beginning of it, or "last"), as its stored transcript or as a
 // recording of its own. With a file of ours in place of the id: what is in the file.
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -18,12 +17,15 @@
 #include "capture/store/index.h"
 #include "capture/store/paths.h"
 #include "capture/store/recording_sessions.h"
+#include "capture/transcript/injection_log.h"
 #include "capture/transcript/json_reader.h"
 #include "capture/transcript/json_writer.h"
 #include "capture/transcript/text_view.h"
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/locate.h"
+#include "proxy/commands/output.h"
 #include "proxy/commands/stored_line.h"
 
 namespace smtpscope {
@@ -33,7 +35,7 @@ namespace fs = std::filesystem;
 
 struct ShowOptions {
   std::string what;
-  std::string store = StoreSettings{}.path;
+  std::string config, store;
   std::string format = "text";
 };
 
@@ -42,14 +44,18 @@ void print(std::string_view bytes) {
     throw std::system_error(errno, std::generic_category(), "standard output");
 }
 
-ExitCode show_recording(const std::string& path) {
+ExitCode show_recording(const std::string& path, bool as_text) {
   const MappedFile file(path);
   uint64_t shown = 0;
   const ReadReport report = read_sessions(
       file.bytes(), fs::path(path).filename().string(), [](const SessionFacts&) { return true; },
       [&](const Transcript& transcript) {
         std::string line;
-        append_json(line, transcript);
+        if (as_text) {
+          line = render_text(transcript, text_options());
+        } else {
+          append_json(line, transcript);
+        }
         print(line + '\n');
         ++shown;
       });
@@ -59,30 +65,44 @@ ExitCode show_recording(const std::string& path) {
 
 ExitCode show_file(const ShowOptions& options) {
   const std::string& path = options.what;
-  if (options.format == "pcapng") throw CLI::ValidationError("--format pcapng needs the ID of a session, not a file");
+  if (options.format == "pcapng" || options.format == "injection-log")
+    throw CLI::ValidationError("--format " + options.format + " needs the ID of a session, not a file");
   if (path.ends_with(".jsonl")) {
     print(MappedFile(path).bytes());
     return ExitCode::ok;
   }
-  return show_recording(path);
+  return show_recording(path, options.format == "text");
 }
 
+std::string recording_of(const IndexEntry& entry) { return fs::path(entry.file).replace_extension(".pcapng").string(); }
+
 ExitCode show_pcapng(const IndexEntry& entry) {
-  const std::string path = fs::path(entry.file).replace_extension(".pcapng").string();
+  const std::string path = recording_of(entry);
   const std::string cut = cut_session(MappedFile(path).bytes(), entry.id);
   if (cut.empty()) throw std::runtime_error(path + ": no packets of session " + entry.id);
   print(cut);
   return ExitCode::ok;
 }
 
-/// A terminal gets its own width and colours (none with NO_COLOR), a pipe 100 columns.
-TextOptions text_options() {
-  TextOptions text;
-  winsize size{};
-  if (isatty(STDOUT_FILENO) == 0) return text;
-  text.colour = std::getenv("NO_COLOR") == nullptr;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) text.width = size.ws_col;
-  return text;
+ExitCode show_injection_log(const IndexEntry& entry) {
+  const std::string path = recording_of(entry);
+  const MappedFile file(path);
+  std::optional<uint64_t> wanted;
+  std::optional<InjectionLog> log;
+  std::string text;
+  const ReadReport report = read_recording(file.bytes(), [&](uint64_t flow, const Record& record, ByteRange) {
+    if (const auto* facts = std::get_if<SessionFacts>(&record); facts != nullptr && facts->id == entry.id) {
+      wanted = flow;
+      log.emplace(*facts);
+    }
+    if (log && wanted == flow) log->record(record, text);
+  });
+  if (!log)
+    throw std::runtime_error(path + ": no packets of session " + entry.id +
+                             (report.error.empty() ? "" : "; " + report.error));
+  log->finish(text);
+  print(text);
+  return ExitCode::ok;
 }
 
 ExitCode show(const ShowOptions& options) {
@@ -93,7 +113,12 @@ ExitCode show(const ShowOptions& options) {
   if (options.what.find_first_of("./") != std::string::npos || fs::is_regular_file(options.what, ignored))
     return show_file(options);
 
-  Index index(options.store);
+  const Result<std::string> store = find_store(options.config, options.store);
+  if (!store) {
+    fmt::print(stderr, "{}\n", store.error());
+    return ExitCode::config;
+  }
+  Index index(*store);
   IndexQuery query;
   if (options.what == "last") {
     query.last = 1;
@@ -109,7 +134,7 @@ ExitCode show(const ShowOptions& options) {
   });
   if (found.empty()) {
     fmt::print(stderr, "smtpscope: no session {} in {}; see smtpscope list\n",
-               smtpscope::quoted(std::string_view(options.what)), options.store);
+               smtpscope::quoted(std::string_view(options.what)), *store);
     return ExitCode::no_match;
   }
   if (found.size() > 1) {
@@ -119,6 +144,7 @@ ExitCode show(const ShowOptions& options) {
                                "; give more of the id:" + ids);
   }
   if (options.format == "pcapng") return show_pcapng(found.front());
+  if (options.format == "injection-log") return show_injection_log(found.front());
   std::string line, error;
   if (!StoredLines().read(found.front(), line, error)) throw std::runtime_error(error);
   if (options.format == "json") {
@@ -139,9 +165,11 @@ void register_show(CLI::App& app, ExitCode& exit_code) {
   command
       ->add_option("session", options->what, "Its id, the beginning of its id, \"last\", or a .pcapng or .jsonl file")
       ->required();
-  command->add_option("--store", options->store, "Directory of the store")->capture_default_str();
-  command->add_option("--format", options->format, "text: for reading; json: the transcript; pcapng: its packets")
-      ->check(CLI::IsMember({"text", "json", "pcapng"}))
+  add_store_options(*command, options->config, options->store);
+  command
+      ->add_option("--format", options->format,
+                   "text: for reading; json: the transcript; injection-log: as Cisco writes it; pcapng: its packets")
+      ->check(CLI::IsMember({"text", "json", "injection-log", "pcapng"}))
       ->capture_default_str();
   command->callback([options, &exit_code] { exit_code = show(*options); });
 }

@@ -7,30 +7,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "capture/session.h"
+#include "capture/unique_fd.h"
 
 namespace smtpscope {
 
-/// A file descriptor that closes itself.
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd() { reset(); }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    reset(other.release());
-    return *this;
-  }
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  void reset(int fd = -1);
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
+using Fd = UniqueFd;
 
 struct Address {
   sockaddr_storage storage{};

@@ -1,10 +1,21 @@
 #include "proxy/relay/batch.h"
 
+#include <sys/mman.h>
+
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace smtpscope {
+
+std::unique_ptr<char[], Batch::Unmap> Batch::map() {
+  void* bytes = mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (bytes == MAP_FAILED) throw std::bad_alloc();
+  return std::unique_ptr<char[], Unmap>(static_cast<char*>(bytes));
+}
+
+void Batch::Unmap::operator()(char* bytes) const { munmap(bytes, kCapacity); }
 
 void Batch::append(const BatchRecord& record) {
   std::memcpy(bytes_.get() + used_, &record, sizeof record);

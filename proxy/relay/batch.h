@@ -40,7 +40,7 @@ struct BatchRecord {
 
 class Batch {
  public:
-  static constexpr size_t kCapacity = 1 << 20;
+  static constexpr size_t kCapacity = 512 * 1024;
   static constexpr size_t kMaxRead = 128 * 1024;
 
   bool has_room(size_t bytes) const { return kCapacity - used_ >= sizeof(BatchRecord) + bytes + alignof(BatchRecord); }
@@ -63,7 +63,12 @@ class Batch {
   }
 
  private:
-  std::unique_ptr<char[]> bytes_{new char[kCapacity]};  // not zeroed: pages that are never used cost nothing
+  struct Unmap {
+    void operator()(char* bytes) const;
+  };
+  static std::unique_ptr<char[], Unmap> map();
+  // Pages of its own: those never used cost nothing, and a burst's batches go back to the system, not to a heap.
+  std::unique_ptr<char[], Unmap> bytes_ = map();
   size_t used_ = 0;
 };
 
@@ -82,7 +87,7 @@ class BatchQueue {
   void give_back(std::unique_ptr<Batch> batch);
 
  private:
-  static constexpr size_t kMaxFree = 3;
+  static constexpr size_t kMaxFree = 1;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::vector<std::unique_ptr<Batch>> full_, free_;

@@ -13,7 +13,7 @@
 namespace smtpscope {
 namespace {
 
-constexpr size_t kMaxBlocks = 1 << 20;     // written before a batch is through
+constexpr size_t kMaxBlocks = 256 * 1024;     // written before a batch is through
 constexpr size_t kMaxKeptLines = 4 << 20;  // transcripts kept for a disk that takes nothing
 constexpr size_t kMaxOpenFiles = 128;
 constexpr int kRetryMs = 200;
@@ -34,6 +34,9 @@ struct Recorder::DayFile {
       : recording(recording_path),
         transcripts(std::move(transcripts_path)),
         name(recording_path.substr(recording_path.rfind('/') + 1)) {}
+  void begin_section() {
+    if (std::exchange(section_due, false)) append_section(blocks);
+  }
 };
 
 struct CaptureSession::Recording {
@@ -88,7 +91,7 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
   CaptureSession& session = *record.session;
   if (record.type == BatchRecord::Type::opened) {
     DayFile& file = file_of(session.facts);
-    if (std::exchange(file.section_due, false)) append_section(file.blocks);
+    file.begin_section();
     const uint64_t begins_at = file.recording.end() + file.blocks.size();
     session.recording = std::make_unique<CaptureSession::Recording>(std::move(session.facts), file);
     session.recording->begins_at = begins_at;
@@ -97,6 +100,7 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
   CaptureSession::Recording& recording = *session.recording;
   DayFile& file = recording.file;
   std::string& out = file.blocks;
+  file.begin_section();
   switch (record.type) {
     case BatchRecord::Type::opened:
       break;
@@ -130,7 +134,7 @@ void Recorder::flush_blocks(DayFile& file) {
       spdlog::error("{}: recording lost: {}; mail goes on", file.name, error.message());
     ++file.failures;
     file.failure = error.message();
-    file.section_due = file.section_due || file.recording.end() == 0;
+    file.section_due = true;  // if the torn piece could not be cut away, readers find their feet at the next section
   } else {
     file.failure.clear();
   }

@@ -159,3 +159,13 @@ TEST_CASE("scripts that are wrong say where") {
   CHECK(play_script("+1e300\n").error.starts_with("line 1:"));
   CHECK(play_script("").error.empty());
 }
+
+TEST_CASE("of refusals that came in one segment the first is the breakdown") {
+  const PlayedScript played = play_script(
+      "use hello\nS MAIL FROM:<a@sender.example>\nS RCPT TO:<b@gw.example>\nS DATA\n"
+      "G~550 5.7.1 Sender refused\\r\\n503 5.5.1 MAIL first\\r\\n503 5.5.1 RCPT first\\r\\n\nuse bye\n");
+  REQUIRE(played.error.empty());
+  REQUIRE(played.transcript.breakdown);
+  CHECK(played.transcript.breakdown->phase == Phase::mail);
+  CHECK(played.transcript.breakdown->got == "550 5.7.1 Sender refused");
+}

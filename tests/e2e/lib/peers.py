@@ -145,10 +145,11 @@ class Gateway:
 
 async def connect(port, source="127.0.0.1", host="127.0.0.1"):
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    sock.setblocking(False)
     if source:
         sock.bind((source, 0))
-    await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    # A proxy accepts at once, and may reset at once: a non-blocking connect could only tell the reset.
+    sock.connect((host, port))
+    sock.setblocking(False)
     return sock
 
 

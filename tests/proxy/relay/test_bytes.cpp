@@ -31,7 +31,7 @@ void send_in_pieces(const Peer& peer, std::string_view bytes, size_t most, unsig
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr size_t kMemoryBoundKib = 64 * 1024;
 #else
-constexpr size_t kMemoryBoundKib = 16 * 1024;  // four batches, the recorder's blocks, one read a side
+constexpr size_t kMemoryBoundKib = 8 * 1024;
 #endif
 
 /// Resident memory of this process, in KiB.

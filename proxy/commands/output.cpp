@@ -1,0 +1,20 @@
+#include "proxy/commands/output.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace smtpscope {
+
+TextOptions text_options() {
+  TextOptions text;
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0) return text;
+  const char* no_colour = std::getenv("NO_COLOR");
+  text.colour = no_colour == nullptr || *no_colour == '\0';
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) text.width = size.ws_col;
+  return text;
+}
+
+}  // namespace smtpscope
