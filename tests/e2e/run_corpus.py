@@ -116,7 +116,7 @@ def compare(session, expected, transcript):
         final = (message["reply"] or {}).get("code")
         if final != mail["end_code"]:
             yield "final", f"message {number}: final code {final}, expected {mail['end_code']}"
-        if mail["size"] is not None and mail["ended"] is not False and message["bytes"] != mail["size"]:
+        if mail["size"] is not None and mail.get("ended") is not False and message["bytes"] != mail["size"]:
             yield "size", f"message {number}: {message['bytes']} bytes, expected {mail['size']}"
         accepted = mail["end_code"] is not None and 200 <= mail["end_code"] < 300
         if message["accepted"] != accepted:

@@ -44,12 +44,16 @@ async def load_until_killed(scope, rng, source):
 
 
 def check_round(found, deliveries, killed_at, counts, wrong):
-    ids = Counter((t["sender"]["ip"], t["sender"]["port"]) for t in found)
-    table = {(t["sender"]["ip"], t["sender"]["port"]): t for t in found}
+    wrong += [f"{id}: {n} transcripts" for id, n in Counter(t["id"] for t in found).items() if n > 1]
+    # The kernel may give one port to several deliveries, one after the other: the n-th of them has the n-th transcript.
+    at = {}
+    for transcript in sorted(found, key=lambda t: t["started"]):
+        at.setdefault((transcript["sender"]["ip"], transcript["sender"]["port"]), []).append(transcript)
+    begun = Counter()
     for delivery in deliveries:
-        transcript, name = table.get(delivery.address), f"{delivery.address}"
-        if ids[delivery.address] > 1:
-            wrong.append(f"{name}: {ids[delivery.address]} transcripts")
+        number, begun[delivery.address] = begun[delivery.address], begun[delivery.address] + 1
+        here, name = at.get(delivery.address, []), f"{delivery.address}"
+        transcript = here[number] if number < len(here) else None
         if delivery.ended_at and delivery.ended_at < killed_at - SETTLED:
             counts["ended"] += 1
             if not transcript:
@@ -64,6 +68,9 @@ def check_round(found, deliveries, killed_at, counts, wrong):
                 wrong.append(f"{name}: open at the kill, transcript says {transcript['capture']}")
         else:
             counts["within 200 ms"] += 1
+    for address, transcripts in at.items():
+        if len(transcripts) > begun[address]:
+            wrong.append(f"{address}: {len(transcripts)} transcripts of {begun[address]} connections")
 
 
 async def run(options):
