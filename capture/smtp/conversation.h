@@ -26,7 +26,7 @@ class Conversation {
   static constexpr size_t kMaxHeld = 64 * 1024;       ///< bytes of one side that wait to be understood
   static constexpr size_t kMaxEventText = 4096;       ///< bytes of a command kept as text
   static constexpr size_t kMaxReplyText = 16 * 1024;  ///< bytes of a reply kept as text
-  static constexpr size_t kMaxEvents = 20'000;         ///< later ones are counted, not kept
+  static constexpr size_t kMaxEvents = 20'000;        ///< later ones are counted, not kept
 
   enum class Body : uint8_t { full, headers, none };
   struct Policy {

@@ -13,7 +13,7 @@
 namespace smtpscope {
 namespace {
 
-constexpr size_t kMaxBlocks = 256 * 1024;     // written before a batch is through
+constexpr size_t kMaxBlocks = 256 * 1024;  // written before a batch is through
 constexpr size_t kMaxKeptLines = 4 << 20;  // transcripts kept for a disk that takes nothing
 constexpr size_t kMaxOpenFiles = 128;
 constexpr int kRetryMs = 200;
