@@ -9,12 +9,11 @@ constexpr Rule kHelo[] = {
     {.code = "helo-refused",
      .title = "The gateway refused the name in the sender's EHLO",
      .phase = Phase::helo,
-     .party = Party::policy,
+     .party = Party::sender,
      .expected = "250",
-     .why = "The gateway does not accept the host name that the sender gave: it is malformed, no full name, does not "
-            "resolve, "
-            "or belongs to somebody else.",
-     .advice = "Ask the sender to send its own full host name, which has an A or AAAA record.",
+     .why = "The sender's EHLO or HELO holds no host name, or one that is malformed.",
+     .advice = "Ask the sender to send its own full host name, which has an A or AAAA record; a host without a name "
+               "sends its address in brackets.",
      .references = {"RFC 5321 4.1.1.1", "RFC 5321 2.3.5"},
      .fires = "G 220 gw.example ESMTP\nS EHLO bad_name!\nG!501 #5.0.0 EHLO requires domain address\nuse bye\n",
      .quiet = "G 220 gw.example\nS EHLO a.example\nG 502 5.5.1 not implemented\nS HELO a.example\nG 250 gw.example\n"

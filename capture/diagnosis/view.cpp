@@ -67,6 +67,14 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
         expects_reply(events[static_cast<size_t>(i)], events, static_cast<size_t>(i)))
       unanswered = i;
   ended_us = std::max(ended_us, c.end.at_us);
+  const auto out_of_order = [&](int32_t reply) { return at(reply) != nullptr && at(reply)->code == 503; };
+  failed_.assign(messages.size(), false);
+  for (size_t i = messages.size(); i-- > 0;) {
+    const Message& m = messages[i];
+    const bool begun_anew = m.withdrawn && i + 1 < messages.size() &&
+                            (m.mail < 0 || out_of_order(m.mail_reply) || out_of_order(messages[i + 1].mail_reply));
+    failed_[i] = begun_anew ? failed_[i + 1] : failed_alone(m);
+  }
 }
 
 bool View::accepted(int32_t reply) const {
@@ -90,7 +98,7 @@ bool View::delivered(const Message& m) const {
   return std::any_of(m.recipients.begin(), m.recipients.end(), [](const Recipient& r) { return r.code < 400; });
 }
 
-bool View::failed(const Message& m) const {
+bool View::failed_alone(const Message& m) const {
   if (delivered(m)) return false;
   if (!m.withdrawn) return true;
   if (!accepted(m.mail_reply)) return true;
@@ -101,7 +109,10 @@ bool View::failed(const Message& m) const {
 const Message* View::message_at(int32_t event) const {
   const Message* found = nullptr;
   for (const Message& m : messages) {
-    const int32_t begin = m.mail >= 0 ? m.mail : m.body;
+    const int32_t begin = m.mail >= 0             ? m.mail
+                          : !m.recipients.empty() ? m.recipients.front().command
+                          : m.data >= 0           ? m.data
+                                                  : m.body;
     if (begin > event) break;
     found = &m;
   }

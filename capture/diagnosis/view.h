@@ -63,8 +63,9 @@ struct View {
   bool delivered(const Message& message) const;
   /// Did the sender leave while the final reply was owed, although one came afterwards?
   bool left_unread(const Message& message) const;
-  /// Was it begun and not delivered? A transaction given up before DATA without a refusal is neither.
-  bool failed(const Message& message) const;
+  /// Was it begun and not delivered? A transaction given up before DATA without a refusal is neither; one that was out
+  /// of order (503) and begun anew comes out as the new one does. `message` is one of `messages`.
+  bool failed(const Message& message) const { return failed_[static_cast<size_t>(&message - messages.data())]; }
   /// The message to which an event belongs: the last that began before it; null if none had.
   const Message* message_at(int32_t event) const;
   bool mail_accepted_after(int32_t event) const;
@@ -76,6 +77,10 @@ struct View {
   const Event* waiting() const;
   /// Bytes of this side that were seen up to the end.
   uint64_t seen(From from) const;
+
+ private:
+  bool failed_alone(const Message& message) const;
+  std::vector<bool> failed_;  ///< for each message
 };
 
 /// Which side owed the next bytes at this time: gateway while the banner or a reply was missing, else the sender.

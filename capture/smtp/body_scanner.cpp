@@ -46,7 +46,10 @@ size_t BodyScanner::feed(std::string_view bytes) {
       if (crlf && crlf_) {
         state_ = State::ended;
       } else {
-        if (!look_alike_) look_alike_ = offset_;
+        if (!look_alike_) {
+          look_alike_ = offset_;
+          look_alike_content_ = offset_ - start_ - (crlf ? 3 : 2);
+        }
         line_end(crlf);
       }
     } else {

@@ -32,6 +32,8 @@ class BodyScanner {
   uint64_t safe() const { return safe_; }
   /// Offset just behind the first look-alike of an end, none if there was none.
   std::optional<uint64_t> look_alike() const { return look_alike_; }
+  /// Length of the message, were the first look-alike its end: without the look-alike's dot line.
+  uint64_t look_alike_content() const { return look_alike_content_; }
   /// Offset of the first byte behind the header's blank line, none while inside the header.
   std::optional<uint64_t> header_end() const { return header_end_; }
 
@@ -48,6 +50,7 @@ class BodyScanner {
   std::optional<uint64_t> line_from_;  ///< where the line now read began; none behind unseen bytes
   char previous_ = '\n';
   std::optional<uint64_t> look_alike_, header_end_;
+  uint64_t look_alike_content_ = 0;
 };
 
 }  // namespace smtpscope

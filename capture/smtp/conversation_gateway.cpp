@@ -61,8 +61,8 @@ Phase Conversation::State::phase_of_reply(bool early, const Owed& owes) const {
       return mode == Mode::body && !retaining ? Phase::body : Phase::end_of_data;
     case Owed::To::bdat:
       return Phase::body;
-    case Owed::To::bdat_last:
-      return Phase::end_of_data;
+    case Owed::To::bdat_last:  // refused while its chunk still comes?
+      return mode == Mode::chunk && owes.message == message ? Phase::body : Phase::end_of_data;
     default:
       return owes.event >= 0 ? events[static_cast<size_t>(owes.event)].phase : here();
   }
@@ -81,7 +81,7 @@ void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16
         helo_done = true;
         tls_may_start = false;  // plain SMTP went on behind STARTTLS (a capture that was decrypted)
       }
-      if (verb == Verb::mail && m != nullptr) mail_answered(owes.message, reply_event, code);
+      if (verb == Verb::mail && m != nullptr) m->mail_reply = reply_event;
       if (verb == Verb::rcpt && m != nullptr && owes.recipient >= 0) {
         Recipient& r = m->recipients[static_cast<size_t>(owes.recipient)];
         r.reply = reply_event;
@@ -124,25 +124,6 @@ void Conversation::State::settle(int32_t index, int32_t reply_event, bool ok) {
   if (ok && reply_event >= 0) m.queue_id = parse_queue_id(events[static_cast<size_t>(reply_event)].text);
 }
 
-void Conversation::State::mail_answered(int32_t index, int32_t reply_event, uint16_t code) {
-  Message& m = messages[static_cast<size_t>(index)];
-  m.mail_reply = reply_event;
-  if (code != 503 || index == 0 || index + 1 != static_cast<int32_t>(messages.size()) || m.data >= 0) return;
-  Message& first = messages[static_cast<size_t>(index - 1)];
-  if (first.withdrawn || first.data >= 0 || first.mail_reply < 0) return;
-  const uint16_t first_code = events[static_cast<size_t>(first.mail_reply)].code;
-  if (first_code < 200 || first_code >= 300) return;
-  const auto shift = static_cast<int32_t>(first.recipients.size());
-  for (Owed& o : owed)
-    if (o.message == index) {
-      o.message = index - 1;
-      if (o.recipient >= 0) o.recipient += shift;
-    }
-  std::move(m.recipients.begin(), m.recipients.end(), std::back_inserter(first.recipients));
-  if (message == index) message = index - 1;
-  messages.pop_back();
-}
-
 void Conversation::State::data_answered(const Owed& owes, Message* m, int32_t reply_event, uint16_t code) {
   if (m != nullptr) m->data_reply = reply_event;
   if (mode != Mode::await_data) return;
@@ -167,7 +148,7 @@ void Conversation::State::end_at_look_alike() {
   }
   if (message >= 0) {
     Message& m = messages[static_cast<size_t>(message)];
-    m.bytes = end - scanner->start() - 2;  // without the dot and its LF
+    m.bytes = scanner->look_alike_content();
     m.ended = true;
   }
   std::string rest = std::move(retained);

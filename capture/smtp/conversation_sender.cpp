@@ -68,6 +68,7 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
       owes.message = message;
       break;
     case Verb::rcpt:
+      begin_message_without_mail(index);
       owes.message = message;
       if (message >= 0 && index >= 0) {
         auto& recipients = messages[static_cast<size_t>(message)].recipients;
@@ -76,6 +77,7 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
       }
       break;
     case Verb::data:
+      begin_message_without_mail(index);
       owes.to = Owed::To::data;
       owes.message = message;
       if (message >= 0) messages[static_cast<size_t>(message)].data = index;
@@ -95,13 +97,21 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
 }
 
 void Conversation::State::begin_message(std::string_view line, int32_t index) {
-  message = -1;
+  withdraw();
   if (index < 0) return;
   Message m;
   m.mail = index;
   m.mail_from = parse_path(line);
   m.size_declared = parse_size_parameter(line);
   messages.push_back(std::move(m));
+  message = static_cast<int32_t>(messages.size()) - 1;
+  body_seen = 0;
+  body_cut = false;
+}
+
+void Conversation::State::begin_message_without_mail(int32_t index) {
+  if (message >= 0 || index < 0) return;
+  messages.emplace_back();
   message = static_cast<int32_t>(messages.size()) - 1;
   body_seen = 0;
   body_cut = false;
@@ -115,6 +125,7 @@ void Conversation::State::withdraw() {
 
 void Conversation::State::begin_chunk(std::string_view line, int32_t index, Owed& owes) {
   const std::optional<BdatCommand> bdat = parse_bdat(line);
+  if (bdat) begin_message_without_mail(index);
   owes.message = message;
   if (message >= 0) {
     Message& m = messages[static_cast<size_t>(message)];

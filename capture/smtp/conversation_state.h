@@ -163,6 +163,8 @@ struct Conversation::State {
   /// What a command does to the session.
   void follow(Verb verb, std::string_view line, int32_t index);
   void begin_message(std::string_view line, int32_t index);
+  /// RCPT, DATA or BDAT where no transaction is open: a message all the same, which the gateway will hardly take.
+  void begin_message_without_mail(int32_t index);
   /// The sender ends the open transaction: given up, unless it had got as far as DATA.
   void withdraw();
   void begin_chunk(std::string_view line, int32_t index, Owed& owes);
@@ -194,8 +196,6 @@ struct Conversation::State {
   /// What a reply does to the session.
   void answered(const Owed& owes, int32_t reply_event, uint16_t code);
   void settle(int32_t index, int32_t reply_event, bool ok);
-  /// A MAIL inside a transaction that is refused for that (503) leaves the first one standing.
-  void mail_answered(int32_t index, int32_t reply_event, uint16_t code);
   void data_answered(const Owed& owes, Message* m, int32_t reply_event, uint16_t code);
   /// The gateway answered although CRLF.CRLF has not come: if a look-alike has, it took that for the end.
   void end_at_look_alike();

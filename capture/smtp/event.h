@@ -88,9 +88,9 @@ struct Recipient {
   uint16_t code = 0;
 };
 
-/// One mail transaction: what followed one MAIL command.
+/// What followed one MAIL command, or a RCPT, DATA or BDAT where no transaction was open.
 struct Message {
-  std::string mail_from;
+  std::string mail_from;                  ///< empty for <>, and where `mail` is none
   std::optional<uint64_t> size_declared;  ///< SIZE=, RFC 1870
   std::vector<Recipient> recipients;
   int32_t mail = -1, mail_reply = -1;  ///< events; -1: none
@@ -103,7 +103,7 @@ struct Message {
   bool bdat = false;
   bool ended = false;      ///< the sender sent all of it (dot line, or BDAT LAST)
   bool accepted = false;   ///< the final reply was 2xx
-  bool withdrawn = false;  ///< given up by the sender before DATA: RSET, QUIT, a new EHLO
+  bool withdrawn = false;  ///< given up by the sender before DATA: RSET, QUIT, a new EHLO or MAIL
 };
 
 /// What could be read of TLS from outside.

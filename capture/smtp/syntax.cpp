@@ -126,14 +126,14 @@ std::optional<BdatCommand> parse_bdat(std::string_view line) {
   line = skip_blanks(line);
   size_t digits = 0;
   while (digits < line.size() && digit(line[digits])) ++digits;
-  if (digits == 0 || digits > 19) return std::nullopt;
+  if (digits == 0) return std::nullopt;
   BdatCommand bdat;
   const auto [end, error] = std::from_chars(line.data(), line.data() + digits, bdat.size);
-  if (error != std::errc{}) return std::nullopt;
+  if (error != std::errc{}) bdat.size = UINT64_MAX;  // more than anybody can send
   std::string_view rest = line.substr(digits);
+  while (!rest.empty() && (blank(rest.back()) || rest.back() == '\r')) rest.remove_suffix(1);
   if (!rest.empty() && !blank(rest.front())) return std::nullopt;
   rest = skip_blanks(rest);
-  while (!rest.empty() && blank(rest.back())) rest.remove_suffix(1);
   if (rest.empty()) return bdat;
   if (!equal_nocase(rest, "LAST")) return std::nullopt;
   bdat.last = true;

@@ -50,6 +50,14 @@ TEST_CASE("delivered, with notes on what was made good") {
       "use hello mail\nS MAIL FROM:<a@b.example>\nG 503 5.5.1 nested MAIL command\nuse rcpt data body accepted bye\n");
   CHECK(nested.verdict == Verdict::delivered);
   CHECK(has_note(nested, "mail-nested"));
+  CHECK(broke("use hello mail\nS MAIL FROM:<a@b.example>\nG 503 nested\nS MAIL FROM:<a@b.example>\nG 503 nested\n"
+              "use rcpt data body accepted bye\n") == "delivered");
+  CHECK(broke("use hello\nS RCPT TO:<x@gw.example>\nG 503 need MAIL\nuse mail rcpt data body accepted bye\n") ==
+        "delivered");
+  CHECK(broke("G 220 gw.example\nS MAIL FROM:<a@b.example>\nG 503 5.5.1 send EHLO first\nS EHLO a.example\n"
+              "G 250 gw.example\nuse mail rcpt data body accepted bye\n") == "delivered");
+  CHECK(broke("use hello\nS BDAT 5 X\nG 501 5.5.4 Syntax: BDAT count [LAST]\nuse mail rcpt data body accepted bye\n") ==
+        "delivered");
   CHECK(broke("S EHLO a.example\nG 220 gw.example\nG 250 gw.example\nuse mail rcpt data body accepted bye\n") ==
         "delivered");
   CHECK(broke("use hello\nS STARTTLS\nG 454 4.7.0 no\nuse mail rcpt data body accepted bye\n") == "delivered");

@@ -137,13 +137,35 @@ TEST_CASE("transactions: nested MAIL, RSET, refused MAIL") {
   const Outcome nested = settle(after_greeting(
       {S("MAIL FROM:<a@b>\r\n"), G("250 ok\r\n"), S("MAIL FROM:<c@d>\r\nRCPT TO:<x@y>\r\n"),
        G("503 nested\r\n250 ok\r\n"), S("DATA\r\n"), G("354 go\r\n"), S("x\r\n.\r\n"), G("250 ok\r\n")}));
-  CHECK(has(nested, "message <a@b>"));
+  CHECK(has(nested, "message <a@b> bytes=0 mail=4/5 data=-1/-1 body=-1 final=-1 withdrawn"));
+  CHECK(has(nested, "message <c@d> bytes=3 mail=6/8 data=10/11 body=12 final=13 ended accepted"));
   CHECK(has(nested, "<x@y>=250"));
-  CHECK_FALSE(has(nested, "message <c@d>"));
   const Outcome reset = settle(
       after_greeting({S("MAIL FROM:<a@b>\r\nRSET\r\nMAIL FROM:<c@d>\r\n"), G("250 ok\r\n250 ok\r\n553 no\r\n")}));
   CHECK(has(reset, "message <a@b> bytes=0 mail=4/7 data=-1/-1 body=-1 final=-1 withdrawn"));
   CHECK(has(reset, "message <c@d> bytes=0 mail=6/9 data=-1/-1 body=-1 final=-1 sha="));
+}
+
+TEST_CASE("transactions without MAIL, and BDAT that cannot be read") {
+  const Outcome none = settle(after_greeting({S("RCPT TO:<x@y>\r\nDATA\r\n"), G("503 no MAIL\r\n503 no RCPT\r\n"),
+                                              S("MAIL FROM:<a@b>\r\n"), G("250 ok\r\n")}));
+  CHECK(has(none, "message <> bytes=0 mail=-1/-1 data=5/7 body=-1 final=-1 sha= id= <x@y>=503"));
+  CHECK(has(none, "message <a@b> bytes=0 mail=8/9"));
+  const std::vector<Turn> envelope = {S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\n"), G("250 ok\r\n250 ok\r\n")};
+  const auto chunk = [&](std::string bdat, std::string rest) {
+    std::vector<Turn> turns = envelope;
+    turns.push_back(S(bdat + "\r\n"));
+    turns.push_back(G("521 5.5.4 Syntax: BDAT count [LAST]\r\n"));
+    turns.push_back(S(std::move(rest)));
+    return settle(after_greeting(turns));
+  };
+  // A size that nobody can send is a chunk that never ends; without a size there is no chunk.
+  const Outcome endless = chunk("BDAT 99999999999999999999999 LAST", "QUIT\r\n");
+  CHECK(has(endless, "bytes=6 mail=4/6 data=8/-1 body=10 final=9"));
+  CHECK_FALSE(has(endless, "verb=QUIT"));
+  const Outcome nameless = chunk("BDAT ten LAST", "QUIT\r\n");
+  CHECK(has(nameless, "bytes=0 mail=4/6 data=8/-1 body=-1 final=-1"));
+  CHECK(has(nameless, "verb=QUIT"));
 }
 
 TEST_CASE("the body policy leaves out content but never the end") {
