@@ -165,7 +165,7 @@ std::string where_to_go_on(const DemoStore& store, const std::vector<std::option
   const std::string program = shell_word(program_invocation_name);
   if (store.temporary())
     return fmt::format(
-        "The recordings were in a temporary folder, which is removed now. To keep them and look further:\n\n"
+        "The recordings are in a temporary folder that is removed as this ends. To keep them and look further:\n\n"
         "    {0} demo --store smtpscope-demo\n    {0} list --store smtpscope-demo\n"
         "    {0} show last --store smtpscope-demo\n",
         program);

@@ -133,7 +133,9 @@ S RCPT TO:<bob@gw.example>
 G 250 2.1.5 Ok
 S DATA
 G 354 End data with <CR><LF>.<CR><LF>
-S body 14480
+S Subject: Scan of the contract
+S 
+S body 14447
 +6
 G 421 4.4.2 gw.example Error: timeout exceeded
 G fin
