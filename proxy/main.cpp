@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
     ExitCode exit_code = ExitCode::ok;
     // register_NAME(app, exit_code) of every command, in the order in which --help shows them.
     smtpscope::register_run(app, exit_code);
+    smtpscope::register_demo(app, exit_code);
     smtpscope::register_list(app, exit_code);
     smtpscope::register_show(app, exit_code);
     smtpscope::register_explain(app, exit_code);

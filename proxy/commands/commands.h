@@ -22,6 +22,7 @@ enum class ExitCode : int {
 };
 
 void register_run(CLI::App& app, ExitCode& exit_code);
+void register_demo(CLI::App& app, ExitCode& exit_code);
 void register_explain(CLI::App& app, ExitCode& exit_code);
 void register_config(CLI::App& app, ExitCode& exit_code);
 
