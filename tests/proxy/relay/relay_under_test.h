@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +25,8 @@ struct RelayOptions {
   uint32_t workers = 1;
   uint64_t drain_ms = 0;
   bool capture = true;
+  Present present = Present::proxy;
+  uint64_t connect_timeout_ms = 0;
 };
 
 class RelayUnderTest {
@@ -33,6 +37,8 @@ class RelayUnderTest {
     Settings settings;
     settings.listeners.push_back({{host, 0}, Accept::direct, {}});
     settings.gateway.address = {host, gateway_port};
+    settings.gateway.present = options.present;
+    settings.gateway.connect_timeout_ms = options.connect_timeout_ms;
     settings.store.path = store_.string();
     settings.workers = options.workers;
     const bool capture = options.capture;
@@ -67,6 +73,16 @@ class RelayUnderTest {
     if (std::filesystem::exists(store_))
       for (const auto& entry : std::filesystem::recursive_directory_iterator(store_))
         if (entry.is_regular_file()) out.push_back(entry.path().string());
+    return out;
+  }
+  /// Those of all sessions that have ended; call after stop().
+  std::vector<nlohmann::json> transcripts() const {
+    std::vector<nlohmann::json> out;
+    for (const std::string& name : files()) {
+      if (!name.ends_with(".jsonl")) continue;
+      std::ifstream in(name);
+      for (std::string line; std::getline(in, line);) out.push_back(nlohmann::json::parse(line));
+    }
     return out;
   }
 
