@@ -66,6 +66,26 @@ class Peer {
     return peer;
   }
 
+  /// IPv4, for what has to be done in steps.
+  static Peer unconnected() {
+    Peer peer(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    check(peer.fd_ >= 0, "socket");
+    return peer;
+  }
+  void bind_to(const char* ip) const {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    inet_pton(AF_INET, ip, &at.sin_addr);
+    check(bind(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0, "bind");
+  }
+  void connect_to(uint16_t port) const {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(port);
+    check(::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0, "connect");
+  }
+
   int fd() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
@@ -159,6 +179,8 @@ class Gateway {
     if (!wait_for(fd_, POLLIN, ms)) throw std::runtime_error("the relay did not connect to the gateway");
     return Peer(::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC));
   }
+  /// Whether a connection comes within `ms`.
+  bool waits(int ms) const { return wait_for(fd_, POLLIN, ms); }
   /// From now on the system answers no SYN, as of a gateway that is not there. Made with a backlog of 0.
   void fill_backlog() {
     for (int waiting = 0; waiting < 64; ++waiting) {
