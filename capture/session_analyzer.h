@@ -23,6 +23,7 @@ class SessionAnalyzer {
   Transcript finish(const SessionEnd& end);
 
   Conversation& conversation() { return conversation_; }
+  const Conversation& conversation() const { return conversation_; }
   const SessionFacts& facts() const { return facts_; }
   CaptureCounts& counts() { return counts_; }
 

@@ -150,6 +150,11 @@ void SessionRecorder::closed(const Closed& closed, std::string& out) {
   flow_.close(out, closed);
 }
 
+size_t SessionRecorder::memory() const {
+  return sizeof *this + analyzer_.conversation().memory() + omissions_.capacity() * sizeof(ByteRange) +
+         (held_ ? held_bytes_ + held_->size() * sizeof(Held) : 0);
+}
+
 Transcript SessionRecorder::ended(const SessionEnd& end, std::string& out) {
   analyzer_.conversation().finish();
   mask(nullptr, 0, From::sender, 0);

@@ -33,6 +33,10 @@ class SessionRecorder {
   Transcript ended(const SessionEnd& end, std::string& out);
 
   const SessionFacts& facts() const { return analyzer_.facts(); }
+  /// Where the next byte of this side will stand in its stream.
+  uint64_t offset(From from) const { return offset_[from == From::sender ? 0 : 1]; }
+  /// About how many bytes it holds; cheap.
+  size_t memory() const;
 
  private:
   struct HeldBytes {

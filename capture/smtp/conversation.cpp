@@ -367,6 +367,25 @@ void Conversation::State::finish() {
   }
 }
 
+size_t Conversation::State::memory() const {
+  // Addresses are not counted among the text. The last message may still grow, those before it do not.
+  for (; measured.message < messages.size(); ++measured.message) {
+    const std::vector<Recipient>& recipients = messages[measured.message].recipients;
+    for (; measured.recipient < recipients.size(); ++measured.recipient)
+      measured.bytes += sizeof(Recipient) + recipients[measured.recipient].address.capacity();
+    if (measured.message + 1 == messages.size()) break;
+    measured.bytes += sizeof(Message) + messages[measured.message].mail_from.capacity();
+    measured.recipient = 0;
+  }
+  size_t bytes = sizeof *this + measured.bytes + owed.memory() + retained.capacity() + reply.text.capacity();
+  bytes += events.capacity() * sizeof(Event) + (kMaxTotalText - text_left);
+  for (const Stream* stream : {&sender, &gateway})
+    bytes += stream->held.capacity() + stream->marks.capacity() * sizeof(Stream::Mark);
+  for (const auto* tls_reader : {sender_tls.get(), gateway_tls.get()})
+    if (tls_reader != nullptr) bytes += tls_reader->memory();
+  return bytes;
+}
+
 std::string_view Conversation::State::first_line(std::string_view text) {
   return text.substr(0, text.find_first_of("\r\n"));
 }
@@ -447,6 +466,7 @@ std::vector<ByteRange> Conversation::take_secrets(From from) {
   return std::exchange(from == From::sender ? s_->secrets : s_->gateway_secrets, {});
 }
 std::vector<ByteRange> Conversation::take_omissions() { return std::exchange(s_->omissions, {}); }
+size_t Conversation::memory() const { return s_->memory(); }
 uint64_t Conversation::dropped_events() const { return s_->dropped; }
 std::vector<Event> Conversation::release_events() { return std::move(s_->events); }
 std::vector<Message> Conversation::release_messages() { return std::move(s_->messages); }

@@ -70,6 +70,9 @@ class Conversation {
   /// Events that came after kMaxEvents.
   uint64_t dropped_events() const;
 
+  /// About how many bytes it holds; cheap.
+  size_t memory() const;
+
   /// Moves the results out; the conversation is spent.
   std::vector<Event> release_events();
   std::vector<Message> release_messages();

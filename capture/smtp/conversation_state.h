@@ -72,6 +72,7 @@ class OwedQueue {
   auto end() { return items_.end(); }
   auto begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(head_); }
   auto end() const { return items_.end(); }
+  size_t memory() const { return items_.capacity() * sizeof(Owed); }
   void push_back(const Owed& owed) {
     if (size() < kMaxOwed) items_.push_back(owed);
   }
@@ -145,6 +146,11 @@ struct Conversation::State {
   int32_t long_line_event = -1;
   bool reading_sender = false;
   bool finished = false;
+  /// What memory() has added up of the messages: those before `message`, and of it the recipients before `recipient`.
+  struct Measured {
+    size_t message = 0, recipient = 0, bytes = 0;
+  };
+  mutable Measured measured;
 
   // events and phases (conversation.cpp)
   int32_t push(Event event);
@@ -223,6 +229,7 @@ struct Conversation::State {
   /// Held bytes will never be understood: what might be secret among them is covered.
   void drop_held(Stream& stream, uint64_t length);
   void finish();
+  size_t memory() const;
   static std::string_view first_line(std::string_view text);
   uint64_t stable_sender() const;
 };

@@ -30,6 +30,7 @@ class TlsReader {
   /// Bytes passed unseen: from here on everything is garbage, counted only.
   void skip(uint64_t length);
 
+  size_t memory() const { return sizeof *this + held_.capacity() + sni_.capacity(); }
   const std::string& version() const { return version_; }  ///< of this side's hello; empty if none was read
   const std::string& sni() const { return sni_; }          ///< of the client_hello; empty if none
   uint32_t application_records() const { return application_records_; }

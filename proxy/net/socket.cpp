@@ -102,6 +102,12 @@ int connect_to(const Address& to, const Address* source) {
   return fd;
 }
 
+bool is_connected(int fd) {
+  Address peer;
+  peer.length = sizeof peer.storage;
+  return getpeername(fd, peer.get(), &peer.length) == 0;
+}
+
 int socket_error(int fd) {
   int error = 0;
   socklen_t length = sizeof error;

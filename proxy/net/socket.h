@@ -35,6 +35,7 @@ Address local_address(int fd);
 /// Begins to connect; `source` is bound first if given (its port 0), also if it is not an address of this host.
 /// Returns the descriptor, or a negative errno; the connection may still be in progress.
 int connect_to(const Address& to, const Address* source);
+bool is_connected(int fd);
 /// The pending error of a socket, 0 if none.
 int socket_error(int fd);
 /// From now on close() sends RST.

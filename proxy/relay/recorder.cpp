@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "capture/recording/session_recorder.h"
@@ -13,8 +14,10 @@
 namespace smtpscope {
 namespace {
 
-constexpr size_t kMaxBlocks = 256 * 1024;  // written before a batch is through
-constexpr size_t kMaxKeptLines = 4 << 20;  // transcripts kept for a disk that takes nothing
+constexpr size_t kMaxBlocks = 256 * 1024;   // written before a batch is through
+constexpr size_t kMaxKeptLines = 64 << 20;  // transcripts kept for a disk that takes nothing
+constexpr size_t kMaxEnded = 16 << 20;      // what ended sessions may hold before their transcripts are written
+constexpr size_t kPiece = 1024;             // understood at once while memory is short
 constexpr size_t kMaxOpenFiles = 128;
 constexpr int kRetryMs = 200;
 
@@ -46,6 +49,9 @@ struct CaptureSession::Recording {
   uint64_t failures_before;
   uint64_t begins_at = 0;
   SessionRecorder recorder;
+  size_t memory = 0;               ///< as counted in Recorder::memory_
+  std::array<uint64_t, 2> lost{};  ///< of each side, for want of memory; no hole was written yet
+  const char* loss = "";           ///< why bytes are missing
 };
 
 struct Recorder::Ended {
@@ -103,20 +109,27 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
   file.begin_section();
   switch (record.type) {
     case BatchRecord::Type::opened:
+      count(recording);
       break;
     case BatchRecord::Type::connected:
       recording.recorder.connected(*session.connect, out);
       break;
     case BatchRecord::Type::data:
-      recording.recorder.chunk(record.from, record.at_us, bytes, record.length, out);
+      data(recording, record, bytes);
       break;
     case BatchRecord::Type::lost:
+      write_lost(recording, record.at_us);
+      recording.loss = "overload";
       recording.recorder.lost({record.from, record.at_us, record.offset, record.length, "overload"}, out);
       break;
     case BatchRecord::Type::closed:
+      write_lost(recording, record.at_us);
       recording.recorder.closed({record.from, record.at_us, record.how}, out);
       break;
     case BatchRecord::Type::ended: {
+      write_lost(recording, record.at_us);
+      session.end->capture_loss = recording.loss;
+      ended_memory_ += recording.memory;
       Ended ended{std::unique_ptr<CaptureSession>(record.session), recording.recorder.ended(*session.end, out)};
       ended.transcript.recording = file.name;
       ended_.push_back(std::move(ended));
@@ -125,6 +138,41 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
   }
   if (!std::exchange(file.dirty, true)) dirty_.push_back(&file);
   if (out.size() >= kMaxBlocks) flush_blocks(file);
+  if (ended_memory_ > kMaxEnded) flush();  // may be the end of `file`
+}
+
+void Recorder::count(CaptureSession::Recording& recording) {
+  memory_ -= recording.memory;
+  recording.memory = recording.recorder.memory();
+  memory_ += recording.memory;
+}
+
+bool Recorder::no_room(const CaptureSession::Recording& recording) const {
+  return memory_ > kMaxMemory || (memory_ > kMaxMemory / 2 && recording.memory > kModestMemory);
+}
+
+void Recorder::data(CaptureSession::Recording& recording, const BatchRecord& record, char* bytes) {
+  for (size_t left = record.length; left > 0;) {
+    if (no_room(recording)) {
+      recording.lost[record.from == From::sender ? 0 : 1] += left;
+      recording.loss = "memory";
+      if (!std::exchange(squeezed_, true))
+        spdlog::warn("sessions in progress hold {} MiB: large ones are relayed without being recorded", memory_ >> 20);
+      return;
+    }
+    write_lost(recording, record.at_us);
+    const size_t n = memory_ > kMaxMemory / 2 ? std::min(left, kPiece) : left;
+    recording.recorder.chunk(record.from, record.at_us, bytes, n, recording.file.blocks);
+    count(recording);
+    bytes += n;
+    left -= n;
+  }
+}
+
+void Recorder::write_lost(CaptureSession::Recording& recording, int64_t at_us) {
+  for (From from : {From::sender, From::gateway})
+    if (const uint64_t length = std::exchange(recording.lost[from == From::sender ? 0 : 1], 0); length > 0)
+      recording.recorder.lost({from, at_us, recording.recorder.offset(from), length, "memory"}, recording.file.blocks);
 }
 
 void Recorder::flush_blocks(DayFile& file) {
@@ -154,11 +202,14 @@ void Recorder::flush() {
       if (t.capture_loss.empty())
         t.capture_loss = "disk: " + (file.failure.empty() ? "writing failed for a while" : file.failure);
     }
-    if (file.lines.size() < kMaxKeptLines) {
+    if (kept_lines_ < kMaxKeptLines) {
+      const size_t before = file.lines.size();
       append_json(file.lines, t);
       file.lines += '\n';
+      kept_lines_ += file.lines.size() - before;
     }
     --file.sessions;
+    memory_ -= ended.session->recording->memory;
     gate_.ended(t.verdict);
     if (t.breakdown)
       spdlog::info("{} {} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.breakdown->code, t.summary);
@@ -166,6 +217,8 @@ void Recorder::flush() {
       spdlog::info("{} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.summary);
   }
   ended_.clear();
+  ended_memory_ = 0;
+  if (memory_ < kMaxMemory / 4) squeezed_ = false;
   std::vector<DayFile*> again;
   for (DayFile* file : dirty_) {
     if (!file->lines.empty()) {
@@ -176,7 +229,9 @@ void Recorder::flush() {
         again.push_back(file);
         continue;
       }
+      kept_lines_ -= file->lines.size();
       file->lines.clear();
+      if (file->lines.capacity() > kMaxBlocks) file->lines.shrink_to_fit();
     }
     file->dirty = false;
   }

@@ -1,6 +1,10 @@
 // One thread per worker that turns batches into recordings and transcripts: understands, masks, appends pcapng blocks,
 // and when a session ends appends its transcript. What the disk does not take is lost to the capture, said in the log
 // and in the transcripts, and never waits in the way of mail.
+//
+// What all sessions' analysis holds is bounded by kMaxMemory. Beyond half of it a session that holds more than
+// kModestMemory is no longer understood, beyond all of it none is: their bytes are holes with the reason "memory" until
+// there is room again. So a few sessions that grow without end do not blind the recording of all others.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +22,9 @@ namespace smtpscope {
 
 class Recorder {
  public:
+  static constexpr size_t kMaxMemory = 256 << 20;
+  static constexpr size_t kModestMemory = 64 << 10;
+
   Recorder(std::string store, BatchQueue& queue, CaptureGate& gate);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -33,6 +40,11 @@ class Recorder {
 
   void run();
   void handle(const BatchRecord& record, char* bytes);
+  void data(CaptureSession::Recording& recording, const BatchRecord& record, char* bytes);
+  void count(CaptureSession::Recording& recording);
+  bool no_room(const CaptureSession::Recording& recording) const;
+  /// Writes the hole of what found no room.
+  void write_lost(CaptureSession::Recording& recording, int64_t at_us);
   DayFile& file_of(const SessionFacts& facts);
   void flush();
   void flush_blocks(DayFile& file);
@@ -44,6 +56,10 @@ class Recorder {
   std::map<std::string, std::unique_ptr<DayFile>> files_;
   std::vector<DayFile*> dirty_;
   std::vector<Ended> ended_;
+  size_t memory_ = 0;        ///< of all sessions, those in ended_ included
+  size_t ended_memory_ = 0;  ///< of those in ended_
+  size_t kept_lines_ = 0;    ///< bytes of transcripts that wait for the disk
+  bool squeezed_ = false;    ///< said in the log that memory is short
   std::thread thread_;
 };
 

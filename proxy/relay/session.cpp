@@ -217,13 +217,7 @@ void Session::on_reset(Leg& leg, int error) {
   unwatch(leg);
   gone_ = &leg;
   // What it had sent before the reset still goes out.
-  for (int i = 0; i < kMaxLastReads && !leg.ended; ++i) {
-    char* const space = worker_.read_space();
-    const ssize_t n = recv(leg.fd.get(), space, Batch::kMaxRead, MSG_DONTWAIT);
-    if (n <= 0) break;
-    const bool passed = forward(peer, space, static_cast<size_t>(n));
-    record_data(leg, static_cast<size_t>(n));
-    if (!passed) break;
+  for (int i = 0; i < kMaxLastReads && !leg.ended && read_last(leg) > 0; ++i) {
   }
   record(BatchRecord::Type::closed, from(leg), 0, how_of(error == 0 ? ECONNRESET : error));
   leg.ended = true;
@@ -234,6 +228,15 @@ void Session::on_reset(Leg& leg, int error) {
     }
   resetting_ = &peer;
   reset_when_sent();
+}
+
+ssize_t Session::read_last(Leg& leg) {
+  char* const space = worker_.read_space();
+  const ssize_t n = recv(leg.fd.get(), space, Batch::kMaxRead, MSG_DONTWAIT);
+  if (n <= 0) return n;
+  const bool passed = forward(other(leg), space, static_cast<size_t>(n));
+  record_data(leg, static_cast<size_t>(n));
+  return passed ? n : -1;
 }
 
 /// RST would overtake bytes that the kernel has not sent yet: wait for them a little.
@@ -259,8 +262,31 @@ void Session::reset_when_sent() {
 }
 
 void Session::stop(const char* cause) {
+  if (!over_ && legs_[1].connecting && is_connected(legs_[1].fd.get())) on_connected(legs_[1]);  // not told yet
   if (over_) return;
-  record(BatchRecord::Type::closed, From::proxy, 0, CloseHow::fin);
+  if (resetting_ != nullptr) {  // a RST is due already; it waits no longer
+    reset_on_close(resetting_->fd.get());
+    return finish();
+  }
+  // Bytes that nobody has read would make close() send RST, and what was read is handed on as far as it is taken.
+  for (Leg& leg : legs_) {
+    if (leg.connecting || leg.ended) continue;
+    ssize_t n = 1;
+    for (int i = 0; i < kMaxLastReads && n > 0; ++i) n = read_last(leg);
+    if (n == 0) record(BatchRecord::Type::closed, from(leg), 0, CloseHow::fin);
+  }
+  CloseHow how = CloseHow::fin;
+  for (Leg& leg : legs_) {
+    if (leg.connecting) continue;
+    if (const auto waiting = std::move(leg.queue)) forward(leg, waiting->data(), waiting->size());
+    if (leg.queue != nullptr) {  // FIN would say that this was all
+      reset_on_close(leg.fd.get());
+      how = CloseHow::rst;
+    } else if (!leg.fin_sent) {
+      shutdown(leg.fd.get(), SHUT_WR);
+    }
+  }
+  record(BatchRecord::Type::closed, From::proxy, 0, how);
   if (capture_ != nullptr) {
     capture_->end = std::make_unique<SessionEnd>();
     capture_->end->proxy_cause = cause;

@@ -35,7 +35,8 @@ class Session {
   void start();
   /// What the worker's poller calls for a leg that is ready.
   static void on_ready(void* leg, uint32_t events);
-  /// Ends it from our side: FIN to both. `cause` stands in the transcript.
+  /// Ends it from our side, at once: hands on what was sent already as far as the kernel takes it, then FIN to both;
+  /// RST to a side that does not get all. `cause` stands in the transcript.
   void stop(const char* cause);
   uint64_t number() const { return number_; }
 
@@ -74,6 +75,8 @@ class Session {
   bool write_queue(Leg& leg);
   void pass_end(Leg& to);
   void on_reset(Leg& leg, int error);
+  /// One more read of a leg that will not be watched again, handed on; what recv() said, or -1.
+  ssize_t read_last(Leg& leg);
   void reset_when_sent();
   void want(Leg& leg);
   void unwatch(Leg& leg);

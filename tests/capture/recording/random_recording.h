@@ -85,6 +85,11 @@ class RandomSession {
       const Closed c{kSides[below(*random_, 3)], at_us_, kHows[below(*random_, 3)]};
       flow_.close(out, c);
       written_.push_back(dump(c));
+      if (c.how == CloseHow::fin && c.from != From::proxy && below(*random_, 2) == 0) {  // half-closed, then reset
+        const Closed reset{c.from, at_us_ + 1, CloseHow::rst};
+        flow_.close(out, reset);
+        written_.push_back(dump(reset));
+      }
     } else {
       SessionEnd e;
       e.at_us = at_us_;

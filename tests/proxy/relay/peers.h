@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace smtpscope::test {
 
@@ -63,6 +64,26 @@ class Peer {
     }
     check(done == 0, "connect");
     return peer;
+  }
+
+  /// IPv4, for what has to be done in steps.
+  static Peer unconnected() {
+    Peer peer(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    check(peer.fd_ >= 0, "socket");
+    return peer;
+  }
+  void bind_to(const char* ip) const {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    inet_pton(AF_INET, ip, &at.sin_addr);
+    check(bind(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0, "bind");
+  }
+  void connect_to(uint16_t port) const {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons(port);
+    check(::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0, "connect");
   }
 
   int fd() const { return fd_; }
@@ -132,7 +153,7 @@ class Peer {
 /// A listening socket on a free port of loopback.
 class Gateway {
  public:
-  explicit Gateway(bool v6 = false, int receive_buffer = 0)
+  explicit Gateway(bool v6 = false, int receive_buffer = 0, int backlog = 512)
       : fd_(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     check(fd_ >= 0, "socket");
     if (receive_buffer > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
@@ -144,7 +165,7 @@ class Gateway {
     else
       reinterpret_cast<sockaddr_in*>(&at)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     auto* address = reinterpret_cast<sockaddr*>(&at);
-    check(bind(fd_, address, length) == 0 && listen(fd_, 512) == 0, "listen");
+    check(bind(fd_, address, length) == 0 && listen(fd_, backlog) == 0, "listen");
     getsockname(fd_, address, &length);
     // The port stands at the same place in both families.
     port_ = ntohs(reinterpret_cast<sockaddr_in*>(&at)->sin_port);
@@ -158,6 +179,23 @@ class Gateway {
     if (!wait_for(fd_, POLLIN, ms)) throw std::runtime_error("the relay did not connect to the gateway");
     return Peer(::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC));
   }
+  /// Whether a connection comes within `ms`.
+  bool waits(int ms) const { return wait_for(fd_, POLLIN, ms); }
+  /// From now on the system answers no SYN, as of a gateway that is not there. Made with a backlog of 0.
+  void fill_backlog() {
+    for (int waiting = 0; waiting < 64; ++waiting) {
+      Peer peer(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      to.sin_port = htons(port_);
+      ::connect(peer.fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to);
+      const bool answered = wait_for(peer.fd(), POLLOUT, 100);
+      waiting_.push_back(std::move(peer));
+      if (!answered) return;
+    }
+    throw std::runtime_error("the backlog does not fill");
+  }
   /// From now on connections are refused.
   void stop() {
     if (fd_ >= 0) ::close(fd_);
@@ -167,6 +205,7 @@ class Gateway {
  private:
   int fd_;
   uint16_t port_ = 0;
+  std::vector<Peer> waiting_;
 };
 
 }  // namespace smtpscope::test

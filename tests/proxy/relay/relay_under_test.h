@@ -6,13 +6,17 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include "capture/store/recording_sessions.h"
+#include "capture/transcript/json_writer.h"
 #include "proxy/relay/proxy.h"
 #include "tests/proxy/relay/peers.h"
 
@@ -23,6 +27,8 @@ struct RelayOptions {
   uint32_t workers = 1;
   uint64_t drain_ms = 0;
   bool capture = true;
+  Present present = Present::proxy;
+  uint64_t connect_timeout_ms = 0;
 };
 
 class RelayUnderTest {
@@ -33,6 +39,8 @@ class RelayUnderTest {
     Settings settings;
     settings.listeners.push_back({{host, 0}, Accept::direct, {}});
     settings.gateway.address = {host, gateway_port};
+    settings.gateway.present = options.present;
+    settings.gateway.connect_timeout_ms = options.connect_timeout_ms;
     settings.store.path = store_.string();
     settings.workers = options.workers;
     const bool capture = options.capture;
@@ -50,6 +58,7 @@ class RelayUnderTest {
     std::filesystem::remove_all(store_, ignored);
   }
 
+  uint16_t port() const { return port_; }
   Peer connect(bool v6 = false, int receive_buffer = 0) const { return Peer::connect(port_, v6, receive_buffer); }
   /// What SIGTERM does: lets sessions finish for drain_ms, then ends what is left.
   void stop() {
@@ -67,6 +76,36 @@ class RelayUnderTest {
     if (std::filesystem::exists(store_))
       for (const auto& entry : std::filesystem::recursive_directory_iterator(store_))
         if (entry.is_regular_file()) out.push_back(entry.path().string());
+    return out;
+  }
+  /// Those of all sessions that have ended, one at a time; call after stop().
+  template <class Visit>
+  void each_transcript(Visit visit) const {
+    for (const std::string& name : files()) {
+      if (!name.ends_with(".jsonl")) continue;
+      std::ifstream in(name);
+      for (std::string line; std::getline(in, line);) visit(nlohmann::json::parse(line));
+    }
+  }
+  /// The same, made from the recordings anew.
+  template <class Visit>
+  void each_analyzed(Visit visit) const {
+    for (const std::string& name : files()) {
+      if (!name.ends_with(".pcapng")) continue;
+      std::ifstream in(name, std::ios::binary);
+      const std::string bytes(std::istreambuf_iterator<char>(in), {});
+      read_sessions(
+          bytes, name, [](const SessionFacts&) { return true; },
+          [&](Transcript&& transcript) {
+            std::string line;
+            append_json(line, transcript);
+            visit(nlohmann::json::parse(line));
+          });
+    }
+  }
+  std::vector<nlohmann::json> transcripts() const {
+    std::vector<nlohmann::json> out;
+    each_transcript([&](nlohmann::json&& transcript) { out.push_back(std::move(transcript)); });
     return out;
   }
 
