@@ -19,11 +19,7 @@ int32_t Conversation::State::push(Event event) {
   return static_cast<int32_t>(events.size()) - 1;
 }
 
-bool Conversation::State::auth_pending() const {
-  return challenge || std::any_of(owed.begin(), owed.end(), [](const Owed& o) {
-           return o.to == Owed::To::auth || o.to == Owed::To::auth_response;
-         });
-}
+bool Conversation::State::auth_pending() const { return challenge || owed.awaits_auth(); }
 
 Phase Conversation::State::here() const {
   if (!gateway_reached) return Phase::connect;

@@ -73,16 +73,22 @@ class OwedQueue {
   auto end() { return items_.end(); }
   auto begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(head_); }
   auto end() const { return items_.end(); }
+  /// Is a reply to AUTH or to one of its lines among them? Asked for every line, so it is counted.
+  bool awaits_auth() const { return auths_ > 0; }
   void push_back(const Owed& owed) {
-    if (size() < kMaxOwed) items_.push_back(owed);
+    if (size() == kMaxOwed) return;
+    items_.push_back(owed);
+    auths_ += is_auth(owed);
   }
   void push_front(const Owed& owed) {
+    auths_ += is_auth(owed);
     if (head_ > 0)
       items_[--head_] = owed;
     else
       items_.insert(items_.begin(), owed);
   }
   void pop_front() {
+    auths_ -= is_auth(front());
     if (++head_ == items_.size()) {
       items_.clear();
       head_ = 0;
@@ -91,8 +97,12 @@ class OwedQueue {
 
  private:
   static constexpr size_t kMaxOwed = 65'536;
+  static size_t is_auth(const Owed& owed) {
+    return owed.to == Owed::To::auth || owed.to == Owed::To::auth_response ? 1 : 0;
+  }
   std::vector<Owed> items_;
   size_t head_ = 0;
+  size_t auths_ = 0;
 };
 
 /// What the sender's next bytes are.

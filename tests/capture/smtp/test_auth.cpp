@@ -1,6 +1,8 @@
 // No secret of an AUTH exchange is in what may be written, in any mechanism, step or segmentation.
 #include "capture/smtp/auth.h"
 
+#include <chrono>
+
 #include "tests/capture/smtp/conversation_case.h"
 
 using namespace smtpscope;
@@ -125,4 +127,14 @@ TEST_CASE("an endless AUTH line stays masked to its end") {
       with_greeting({S("AUTH PLAIN " + endless + "\r\n"), G("500 too long\r\n"), S("QUIT\r\n"), G("221 bye\r\n")}));
   CHECK(o.written[0].find("QQ") == std::string::npos);
   CHECK(o.dump.find("code=221") != std::string::npos);
+}
+
+TEST_CASE("lines that nobody answers do not slow each other down") {
+  std::string lines;
+  for (int i = 0; i < 200'000; ++i) lines += "x\r\n";
+  Conversation c;
+  c.open(0);
+  const auto began = std::chrono::steady_clock::now();
+  c.chunk({From::sender, 0, 0, lines});
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(5));
 }
