@@ -96,7 +96,7 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
       mode = Mode::await_starttls;
       break;
     default:
-      if (may_be_auth(line)) owes.to = Owed::To::auth;  // "AUTH=PLAIN"
+      if (starts_with_nocase(line, "AUTH=")) owes.to = Owed::To::auth;
       break;
   }
   owed.push_back(owes);

@@ -65,6 +65,12 @@ TEST_CASE("what is no secret stays") {
   CHECK(o.written[0].find("MAIL FROM:<a@b>") != std::string::npos);
 }
 
+TEST_CASE("a message that was sent in spite of a refusal is no secret") {
+  const std::string body = "Subject: x\r\n\r\na\r\nAu\r\nAuthor: y\r\nhello there\r\n.\r\n";
+  const Outcome o = settle(with_greeting({S("DATA\r\n"), G("503 no\r\n"), S("a\r\n"), G("500 ?\r\n"), S(body)}));
+  CHECK(o.written[0].find("\r\nhello there\r\n") != std::string::npos);
+}
+
 TEST_CASE("a decoded password is found in an echo") {
   const Outcome o =
       settle(with_greeting({S("AUTH PLAIN " + kSecret + "\r\n"), G("535 alice s3cr3tpass is wrong\r\n")}));
