@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "capture/smtp/syntax.h"
 
 namespace smtpscope {
 namespace {
 
-constexpr size_t kMaxSecrets = 32;
+constexpr size_t kMaxSecrets = 64;
+constexpr size_t kMaxSecret = 12'288;  // RFC 4954 4: the longest line of AUTH
+constexpr size_t kMaxPieces = 16'384;
 constexpr size_t kMinEcho = 4;  // shorter secrets would cover innocent text
 
 bool blank(char c) { return c == ' ' || c == '\t'; }
@@ -45,6 +48,22 @@ std::string decode_base64(std::string_view text) {
     if (++count % 4 != 1) out += static_cast<char>(bits >> (6 - 2 * ((count - 1) % 4)) & 0xff);
   }
   return out;
+}
+
+std::vector<std::string_view> split(std::string_view text, std::string_view separators) {
+  std::vector<std::string_view> parts;
+  for (size_t at = 0; (at = text.find_first_not_of(separators, at)) != std::string_view::npos;) {
+    const size_t end = std::min(text.size(), text.find_first_of(separators, at));
+    parts.push_back(text.substr(at, end - at));
+    at = end;
+  }
+  return parts;
+}
+
+uint64_t piece_at(std::string_view text, size_t at) {
+  uint64_t piece = 0;
+  std::memcpy(&piece, text.data() + at, sizeof piece);
+  return piece;
 }
 
 }  // namespace
@@ -93,17 +112,38 @@ bool looks_like_response(std::string_view line) {
 }
 
 void SecretEchoes::remember(std::string_view secret) {
-  const auto add = [&](std::string_view text) {
-    if (text.size() >= kMinEcho && secrets_.size() < kMaxSecrets) secrets_.emplace_back(text);
-  };
-  if (secret.size() > 2048) return;
-  add(secret);
-  std::string decoded = decode_base64(secret);
-  // PLAIN: authzid NUL authcid NUL password; CRAM-MD5: user SP digest; OAUTHBEARER: ... Bearer SP token ^A ^A; others:
-  // one token. The last part is the secret.
-  while (!decoded.empty() && decoded.back() == '\x01') decoded.pop_back();
-  const size_t cut = decoded.find_last_of(std::string_view("\0 \x01", 3));
-  add(std::string_view(decoded).substr(cut == std::string::npos ? 0 : cut + 1));
+  if (secret.size() > kMaxSecret) secret = secret.substr(0, kMaxSecret);
+  // The gateway may leave out the blanks around it, or repeat one word of several.
+  for (const std::string_view word : split(secret, " \t\r")) {
+    const std::string decoded = decode_base64(word);
+    if (decoded.empty() || word.size() < sizeof(uint64_t))
+      add(word);
+    else
+      add_pieces(word);
+    // PLAIN: authzid NUL authcid NUL password; the password may hold blanks.
+    if (const size_t nul = decoded.rfind('\0'); nul != std::string::npos) {
+      add(std::string_view(decoded).substr(nul + 1));
+      continue;
+    }
+    // XOAUTH2, OAUTHBEARER: ^A separates members, one of them "auth=Bearer " and the token; CRAM-MD5: user SP digest;
+    // others: one text.
+    for (const std::string_view member : split(decoded, "\x01")) {
+      add(member);
+      if (const size_t blank = member.rfind(' '); blank != std::string_view::npos) add(member.substr(blank + 1));
+    }
+  }
+}
+
+void SecretEchoes::add(std::string_view text) {
+  if (text.size() < kMinEcho || secrets_.size() == kMaxSecrets) return;
+  if (std::find(secrets_.begin(), secrets_.end(), text) == secrets_.end()) secrets_.emplace_back(text);
+}
+
+void SecretEchoes::add_pieces(std::string_view encoded) {
+  for (size_t at = 0; at + sizeof(uint64_t) <= encoded.size() && pieces_.size() < kMaxPieces; ++at)
+    pieces_.push_back(piece_at(encoded, at));
+  std::sort(pieces_.begin(), pieces_.end());
+  pieces_.erase(std::unique(pieces_.begin(), pieces_.end()), pieces_.end());
 }
 
 std::vector<ByteRange> SecretEchoes::find_in(std::string_view line) const {
@@ -111,6 +151,10 @@ std::vector<ByteRange> SecretEchoes::find_in(std::string_view line) const {
   for (const std::string& secret : secrets_)
     for (size_t at = line.find(secret); at != std::string_view::npos; at = line.find(secret, at + 1))
       found.push_back({at, secret.size()});
+  if (!pieces_.empty())
+    for (size_t at = 0; at + sizeof(uint64_t) <= line.size(); ++at)
+      if (std::binary_search(pieces_.begin(), pieces_.end(), piece_at(line, at)))
+        found.push_back({at, sizeof(uint64_t)});
   std::sort(found.begin(), found.end(), [](const ByteRange& a, const ByteRange& b) { return a.offset < b.offset; });
   std::vector<ByteRange> merged;
   for (const ByteRange& range : found) {

@@ -2,6 +2,7 @@
 // them a reply holds. Only whole lines are judged; may_be_auth() says of a partial line whether it has to be held back.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,16 +21,22 @@ ByteRange secret_of_auth_line(std::string_view line);
 /// Could this line, sent where a response to AUTH is possible but not certain, be one? Not if it is a command.
 bool looks_like_response(std::string_view line);
 
-/// Remembers what was masked, and finds it again in what the gateway says.
+/// Remembers what was masked, and finds it again in what the gateway says: what was sent, whole or a piece of it
+/// (replies cut what they repeat), and the secret that it decodes to.
 class SecretEchoes {
  public:
+  /// A secret as it was sent.
   void remember(std::string_view secret);
-  bool empty() const { return secrets_.empty(); }
+  bool empty() const { return secrets_.empty() && pieces_.empty(); }
   /// Ranges of `line` that repeat a secret, ascending, not overlapping; offsets from the line's first byte.
   std::vector<ByteRange> find_in(std::string_view line) const;
 
  private:
-  std::vector<std::string> secrets_;
+  void add(std::string_view text);
+  void add_pieces(std::string_view encoded);
+
+  std::vector<std::string> secrets_;  ///< found whole
+  std::vector<uint64_t> pieces_;      ///< each eight bytes of what was sent in base64, ascending
 };
 
 }  // namespace smtpscope

@@ -19,11 +19,7 @@ int32_t Conversation::State::push(Event event) {
   return static_cast<int32_t>(events.size()) - 1;
 }
 
-bool Conversation::State::auth_pending() const {
-  return challenge || std::any_of(owed.begin(), owed.end(), [](const Owed& o) {
-           return o.to == Owed::To::auth || o.to == Owed::To::auth_response;
-         });
-}
+bool Conversation::State::auth_pending() const { return challenge || owed.awaits_auth(); }
 
 Phase Conversation::State::here() const {
   if (!gateway_reached) return Phase::connect;
@@ -82,6 +78,10 @@ bool Conversation::State::holds_secret(std::string_view partial) const {
   return !partial.empty() && (auth_pending() || auth_tail || may_be_auth(partial));
 }
 
+bool Conversation::State::may_echo() const {
+  return !echoes.empty() || secret_lost || (mode == Mode::command && holds_secret(sender.held));
+}
+
 size_t Conversation::State::step_sender(std::string_view bytes, uint64_t offset) {
   const int64_t at_us = sender.time_of(offset);
   switch (mode) {
@@ -117,7 +117,7 @@ size_t Conversation::State::step_sender(std::string_view bytes, uint64_t offset)
       return step_sender(bytes, offset);
     }
   }
-  if (sender.lost_sync) return skip_line(sender, bytes);
+  if (sender.lost_sync) return skip_line(From::sender, bytes, offset);
   const size_t lf = bytes.substr(0, kMaxHeld).find('\n');
   if (lf == std::string_view::npos) {
     if (bytes.size() < kMaxHeld) return 0;
@@ -130,10 +130,15 @@ size_t Conversation::State::step_sender(std::string_view bytes, uint64_t offset)
   return lf + 1;
 }
 
-size_t Conversation::State::skip_line(Stream& stream, std::string_view bytes) {
+size_t Conversation::State::skip_line(From from, std::string_view bytes, uint64_t offset) {
+  Stream& stream = from == From::sender ? sender : gateway;
   const size_t lf = bytes.find('\n');
   stream.lost_sync = lf == std::string_view::npos;
-  return stream.lost_sync ? bytes.size() : lf + 1;
+  const size_t n = stream.lost_sync ? bytes.size() : lf + 1;
+  const size_t text = n - (stream.lost_sync ? 0 : lf > 0 && bytes[lf - 1] == '\r' ? 2 : 1);
+  if (text > 0 && from == From::sender) secrets.push_back({offset, text});
+  if (text > 0 && from == From::gateway && may_echo()) gateway_secrets.push_back({offset, text});
+  return n;
 }
 
 size_t Conversation::State::same_time(const Stream& stream, size_t size, uint64_t offset) {
@@ -208,7 +213,7 @@ size_t Conversation::State::step_gateway(std::string_view bytes, uint64_t offset
       return step_gateway(bytes, offset);
     }
   }
-  if (gateway.lost_sync) return skip_line(gateway, bytes);
+  if (gateway.lost_sync) return skip_line(From::gateway, bytes, offset);
   const size_t lf = bytes.substr(0, kMaxHeld).find('\n');
   if (lf == std::string_view::npos) {
     if (bytes.size() < kMaxHeld) return 0;
@@ -304,6 +309,8 @@ void Conversation::State::hole(From from, int64_t at_us, uint64_t length) {
   } else if (mode == Mode::tls) {
     sender_tls->skip(length);
   } else {
+    auth_tail = auth_tail || (!stream.held.empty() && may_be_auth(stream.held));
+    secret_lost = secret_lost || auth_tail || auth_pending();
     drop_held(stream, length);
     sender.lost_sync = true;
     mode = Mode::command;
@@ -327,6 +334,8 @@ void Conversation::State::cut_body(uint64_t length, int64_t at_us) {
 void Conversation::State::drop_held(Stream& stream, uint64_t length) {
   const bool waits = mode == Mode::await_starttls || (mode == Mode::command && holds_secret(stream.held));
   if (&stream == &sender && waits && !stream.held.empty()) secrets.push_back({stream.position, stream.held.size()});
+  if (&stream == &gateway && !gateway_tls && may_echo() && !stream.held.empty())
+    gateway_secrets.push_back({stream.position, stream.held.size()});
   stream.held.clear();
   stream.marks.clear();
   stream.end += length;
@@ -459,7 +468,7 @@ std::optional<uint64_t> Conversation::tls_offset(From from) const {
 
 uint64_t Conversation::stable(From from) const {
   if (from == From::sender) return s_->stable_sender();
-  return !s_->echoes.empty() && !s_->gateway_tls ? s_->gateway.position : s_->gateway.end;
+  return s_->may_echo() && !s_->gateway_tls ? s_->gateway.position : s_->gateway.end;
 }
 
 std::vector<ByteRange> Conversation::take_secrets(From from) {

@@ -3,14 +3,29 @@
 
 namespace smtpscope {
 
+std::vector<ByteRange> Conversation::State::echoes_in(std::string_view line) const {
+  if (!may_echo()) return {};
+  ByteRange unfinished;
+  if (mode == Mode::command && holds_secret(sender.held)) unfinished = secret_in(sender.held);
+  // Rare: what might be repeated is not known, or would take long to look for.
+  if (secret_lost || unfinished.length > kMaxUnfinished) {
+    const size_t text = parse_reply_line(line).code == 0 ? 0 : std::min<size_t>(4, line.size());
+    if (text == line.size()) return {};
+    return {{text, line.size() - text}};
+  }
+  if (unfinished.length == 0) return echoes.find_in(line);
+  SecretEchoes known = echoes;
+  known.remember(std::string_view(sender.held).substr(unfinished.offset, unfinished.length));
+  return known.find_in(line);
+}
+
 void Conversation::State::reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us,
                                      int64_t end_us, bool complete) {
   std::string text(line);
-  if (!echoes.empty())
-    for (const ByteRange& echo : echoes.find_in(line)) {
-      gateway_secrets.push_back({offset + echo.offset, echo.length});
-      std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(echo.offset), echo.length, '*');
-    }
+  for (const ByteRange& echo : echoes_in(line)) {
+    gateway_secrets.push_back({offset + echo.offset, echo.length});
+    std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(echo.offset), echo.length, '*');
+  }
   const ReplyLine parsed = parse_reply_line(line);
   // A code that changes inside a reply begins a new one (postscreen: 220-... and then 250-...).
   if (reply_open && parsed.code != 0 && parsed.code != reply.code) finish_reply(false);
@@ -47,6 +62,8 @@ void Conversation::State::finish_reply(bool complete) {
   const uint16_t code = reply.code;
   const int32_t index = push(std::move(reply));
   reply = Event{};
+  // Replies that nobody asked for may have used up what a challenge answers.
+  auth_tail = auth_tail || code == 334;
   if (early) return;
   owed.pop_front();
   answered(owes, index, code);
@@ -77,6 +94,7 @@ void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16
       banner_done = true;
       break;
     case Owed::To::command:
+      secret_lost = false;
       if (ok && (verb == Verb::ehlo || verb == Verb::helo || verb == Verb::lhlo)) {
         helo_done = true;
         tls_may_start = false;  // plain SMTP went on behind STARTTLS (a capture that was decrypted)
@@ -103,10 +121,9 @@ void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16
       break;
     case Owed::To::auth:
     case Owed::To::auth_response:
-      if (code == 334)
-        challenge = owed.empty() || owed.front().to != Owed::To::auth_response;
-      else
-        auth_tail = !ok;
+      if (code == 334) challenge = owed.empty() || owed.front().to != Owed::To::auth_response;
+      // Refused, or granted too soon: the sender may have credentials on their way.
+      auth_tail = true;
       break;
     case Owed::To::starttls:
       starttls_answered(code);

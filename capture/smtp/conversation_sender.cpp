@@ -10,6 +10,17 @@ void Conversation::State::mask(std::string& text, uint64_t line_offset, ByteRang
   std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(range.offset), range.length, '*');
 }
 
+bool Conversation::State::is_response(std::string_view line) const {
+  return challenge || ((auth_tail || auth_pending()) && looks_like_response(line));
+}
+
+ByteRange Conversation::State::secret_in(std::string_view line) const {
+  if (is_response(line)) return {0, line == "*" ? 0 : line.size()};
+  const Verb verb = parse_verb(line);
+  if (verb == Verb::auth || (verb == Verb::unknown && may_be_auth(line))) return secret_of_auth_line(line);
+  return {};
+}
+
 int32_t Conversation::State::command(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us,
                                      int64_t end_us, bool complete) {
   Event event;
@@ -22,17 +33,13 @@ int32_t Conversation::State::command(std::string_view line, uint64_t offset, uin
   event.complete = complete;
   event.bare_lf = complete && wire == line.size() + 1;
   event.text = std::string(line);
-  const bool pending = auth_pending();
-  const bool response = challenge || ((pending || auth_tail) && looks_like_response(line));
+  const bool response = is_response(line);
   event.verb = response ? Verb::auth_response : parse_verb(line);
   if (!complete && !response && may_be_auth(line)) event.verb = Verb::auth;
-  if (response) {
-    if (line != "*") mask(event.text, offset, {0, line.size()});
-  } else if (event.verb == Verb::auth || (event.verb == Verb::unknown && may_be_auth(line))) {
-    mask(event.text, offset, secret_of_auth_line(line));
-  } else if (event.verb != Verb::none && event.verb != Verb::unknown) {
+  mask(event.text, offset, secret_in(line));
+  if (event.verb != Verb::auth && event.verb != Verb::auth_response && event.verb != Verb::none &&
+      event.verb != Verb::unknown)
     auth_tail = false;
-  }
   event.phase = phase_of_verb(event.verb);
   const Verb verb = event.verb;
   const int32_t index = push(std::move(event));
@@ -72,7 +79,7 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
       owes.message = message;
       if (message >= 0 && index >= 0) {
         auto& recipients = messages[static_cast<size_t>(message)].recipients;
-        recipients.push_back({parse_path(line), index, -1, 0});
+        recipients.push_back({parse_path(line).substr(0, kMaxAddress), index, -1, 0});
         owes.recipient = static_cast<int32_t>(recipients.size()) - 1;
       }
       break;
@@ -91,6 +98,7 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
       mode = Mode::await_starttls;
       break;
     default:
+      if (starts_with_nocase(line, "AUTH=")) owes.to = Owed::To::auth;
       break;
   }
   owed.push_back(owes);
@@ -101,7 +109,7 @@ void Conversation::State::begin_message(std::string_view line, int32_t index) {
   if (index < 0) return;
   Message m;
   m.mail = index;
-  m.mail_from = parse_path(line);
+  m.mail_from = parse_path(line).substr(0, kMaxAddress);
   m.size_declared = parse_size_parameter(line);
   messages.push_back(std::move(m));
   message = static_cast<int32_t>(messages.size()) - 1;

@@ -22,7 +22,9 @@
 namespace smtpscope {
 
 inline constexpr size_t kMaxRetained = 64 * 1024;  // bytes kept behind a look-alike of the end of data
+inline constexpr size_t kMaxUnfinished = 1024;     // bytes of an unfinished secret looked for in replies
 inline constexpr size_t kMaxTotalText = 1024 * 1024;
+inline constexpr size_t kMaxAddress = 1024;  // RFC 5321 4.5.3.1.3 allows a path 256 bytes
 
 /// One side's stream: what has been consumed, what is held, and when the held bytes came.
 struct Stream {
@@ -73,16 +75,26 @@ class OwedQueue {
   auto begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(head_); }
   auto end() const { return items_.end(); }
   size_t memory() const { return items_.capacity() * sizeof(Owed); }
+  /// Is a reply to AUTH or to one of its lines among them? Asked for every line, so it is counted.
+  bool awaits_auth() const { return auths_ > 0; }
   void push_back(const Owed& owed) {
-    if (size() < kMaxOwed) items_.push_back(owed);
+    if (size() == kMaxOwed) return;
+    if (items_.size() == items_.capacity() && head_ >= items_.size() / 2) {  // what was answered makes room
+      items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
+      head_ = 0;
+    }
+    items_.push_back(owed);
+    auths_ += is_auth(owed);
   }
   void push_front(const Owed& owed) {
+    auths_ += is_auth(owed);
     if (head_ > 0)
       items_[--head_] = owed;
     else
       items_.insert(items_.begin(), owed);
   }
   void pop_front() {
+    auths_ -= is_auth(front());
     if (++head_ == items_.size()) {
       items_.clear();
       head_ = 0;
@@ -91,8 +103,12 @@ class OwedQueue {
 
  private:
   static constexpr size_t kMaxOwed = 65'536;
+  static size_t is_auth(const Owed& owed) {
+    return owed.to == Owed::To::auth || owed.to == Owed::To::auth_response ? 1 : 0;
+  }
   std::vector<Owed> items_;
   size_t head_ = 0;
+  size_t auths_ = 0;
 };
 
 /// What the sender's next bytes are.
@@ -128,8 +144,9 @@ struct Conversation::State {
   std::vector<ByteRange> omissions;
   uint64_t omitted_to = 0;
   // AUTH
-  bool challenge = false;  ///< a 334 waits for its response
-  bool auth_tail = false;  ///< AUTH was refused; what follows may still be credentials
+  bool challenge = false;    ///< a 334 waits for its response
+  bool auth_tail = false;    ///< no AUTH is open, but what follows may still be credentials, up to the next command
+  bool secret_lost = false;  ///< bytes were lost where a secret may have been; replies may repeat it
   SecretEchoes echoes;
   std::vector<ByteRange> secrets, gateway_secrets;
   // the reply now being read
@@ -164,6 +181,10 @@ struct Conversation::State {
   // command lines (conversation_sender.cpp)
   /// Covers [offset, offset + range.length) and remembers it, to find echoes.
   void mask(std::string& text, uint64_t line_offset, ByteRange range);
+  /// Does this line answer a challenge, for all that is known?
+  bool is_response(std::string_view line) const;
+  /// What of this line of commands, or of its beginning, is secret.
+  ByteRange secret_in(std::string_view line) const;
   /// One command line (or what there is of it); `wire` counts its line end too.
   int32_t command(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us, int64_t end_us, bool complete);
   /// What a command does to the session.
@@ -196,6 +217,8 @@ struct Conversation::State {
   void read_tls(From from, std::string_view bytes, int64_t at_us);
 
   // replies (conversation_gateway.cpp)
+  /// What of a reply's line repeats a secret, or may do so.
+  std::vector<ByteRange> echoes_in(std::string_view line) const;
   void reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us, int64_t end_us, bool complete);
   void finish_reply(bool complete);
   Phase phase_of_reply(bool early, const Owed& owes) const;
@@ -210,10 +233,12 @@ struct Conversation::State {
   // streams (conversation.cpp)
   /// Is this partial line of the sender one that must not be written before it is whole?
   bool holds_secret(std::string_view partial) const;
+  /// Could the gateway now repeat a secret?
+  bool may_echo() const;
   /// Consumes what can be understood at the front of the sender's bytes; 0: more is needed.
   size_t step_sender(std::string_view bytes, uint64_t offset);
-  /// The rest of a line whose beginning is not known.
-  static size_t skip_line(Stream& stream, std::string_view bytes);
+  /// The rest of a line whose beginning is not known. It is covered: it may be the end of a secret.
+  size_t skip_line(From from, std::string_view bytes, uint64_t offset);
   /// Bytes from `offset` that arrived at one time, so that events get the times of their own bytes.
   static size_t same_time(const Stream& stream, size_t size, uint64_t offset);
   size_t read_body_in_time(std::string_view bytes, uint64_t offset);

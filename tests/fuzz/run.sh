@@ -17,9 +17,9 @@ fuzz_one() {
   [ -d "tests/fuzz/seeds/$name" ] && inputs+=("tests/fuzz/seeds/$name")
   if "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
       -artifact_prefix="build/fuzz/findings/$name-" "${inputs[@]}" >"$log" 2>&1 </dev/null; then
-    echo "fuzz $name: no finding in $(sed -n 's/.*number_of_executed_units: *//p' "$log") runs, $seconds s"
+    echo "fuzz $name: $(sed -n 's/.*number_of_executed_units: *//p' "$log") runs in $seconds s, no finding"
   else
-    echo "fuzz $name: FAILED, see $log"
+    echo "fuzz $name: FOUND SOMETHING, see $log"
     grep -aE -m 3 'ERROR|SUMMARY|Test unit' "$log" | sed 's/^/    /'
     return 1
   fi

@@ -132,7 +132,7 @@ TEST_CASE("a recording cut at any byte gives every session in it one transcript"
   std::string opening;
   PcapngFlow(facts("A", names.instance, 1001)).open(opening, facts("A", names.instance, 1001));
   const size_t open_size = opening.size();
-  for (size_t length = 0; length <= file.size(); length += length % 16 == 0 ? 5 : 1) {
+  for (size_t length = 0; length <= file.size(); length += length % 16 == 0 ? 5U : 1U) {
     Crash store;
     store.instance = names.instance;
     store.mark_dead();
