@@ -142,6 +142,18 @@ void Recorder::flush_blocks(DayFile& file) {
   if (file.blocks.capacity() > 4 * kMaxBlocks) file.blocks.shrink_to_fit();
 }
 
+bool Recorder::flush_lines(DayFile& file) {
+  if (file.lines.empty()) return true;
+  if (const std::error_code error = file.transcripts.append(file.lines)) {
+    if (file.failure != error.message())
+      spdlog::error("{}: transcripts wait: {}; mail goes on", file.name, error.message());
+    file.failure = error.message();
+    return false;
+  }
+  file.lines.clear();
+  return true;
+}
+
 void Recorder::flush() {
   for (DayFile* file : dirty_) flush_blocks(*file);
   for (Ended& ended : ended_) {
@@ -154,9 +166,12 @@ void Recorder::flush() {
       if (t.capture_loss.empty())
         t.capture_loss = "disk: " + (file.failure.empty() ? "writing failed for a while" : file.failure);
     }
+    if (file.lines.size() >= kMaxKeptLines) flush_lines(file);
     if (file.lines.size() < kMaxKeptLines) {
       append_json(file.lines, t);
       file.lines += '\n';
+    } else {
+      spdlog::error("{}: transcript of {} lost: {}", file.name, t.session.id, file.failure);
     }
     --file.sessions;
     gate_.ended(t.verdict);
@@ -168,17 +183,10 @@ void Recorder::flush() {
   ended_.clear();
   std::vector<DayFile*> again;
   for (DayFile* file : dirty_) {
-    if (!file->lines.empty()) {
-      if (const std::error_code error = file->transcripts.append(file->lines)) {
-        if (file->failure != error.message())
-          spdlog::error("{}: transcripts wait: {}; mail goes on", file->name, error.message());
-        file->failure = error.message();
-        again.push_back(file);
-        continue;
-      }
-      file->lines.clear();
-    }
-    file->dirty = false;
+    if (flush_lines(*file))
+      file->dirty = false;
+    else
+      again.push_back(file);
   }
   dirty_.swap(again);
   close_idle_files();
