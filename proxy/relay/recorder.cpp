@@ -30,7 +30,7 @@ struct Recorder::DayFile {
   size_t sessions = 0;
   bool dirty = false, section_due = true;
 
-  DayFile(std::string recording_path, std::string transcripts_path)
+  DayFile(const std::string& recording_path, std::string transcripts_path)
       : recording(recording_path),
         transcripts(std::move(transcripts_path)),
         name(recording_path.substr(recording_path.rfind('/') + 1)) {}
