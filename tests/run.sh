@@ -3,7 +3,7 @@
 # sanitizers, the fuzz targets for 60 s each, formatting, clang-tidy. Works from a fresh clone, without a terminal, and
 # needs no other folder (recordings in ../shared/corpus are used where they are found).
 # The last line is "N passed, N failed"; status 1 if anything failed. Logs stay in build/logs/.
-# usage: tests/run.sh [--fast]      --fast leaves out the sanitizers, fuzzing and clang-tidy
+# usage: tests/run.sh [--fast]      --fast leaves out the sanitizers, fuzzing and clang-tidy, and plays 2,000 random sessions
 set -u
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -66,7 +66,9 @@ tests() {
 build() {
   local preset=$1
   shift
-  cmake --preset "$preset" -DSMTPSCOPE_TESTS=ON && cmake --build --preset "$preset" ${1:+--target "$@"}
+  local options=(-DSMTPSCOPE_TESTS=ON)
+  [ $fast -eq 1 ] && options+=(-DSMTPSCOPE_RANDOM_SESSIONS=2000)
+  cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" ${1:+--target "$@"}
 }
 format() {
   find config capture proxy tests \( -name '*.cpp' -o -name '*.h' \) -print0 |

@@ -33,7 +33,7 @@ struct Recorder::DayFile {
   size_t sessions = 0;
   bool dirty = false, section_due = true;
 
-  DayFile(std::string recording_path, std::string transcripts_path)
+  DayFile(const std::string& recording_path, std::string transcripts_path)
       : recording(recording_path),
         transcripts(std::move(transcripts_path)),
         name(recording_path.substr(recording_path.rfind('/') + 1)) {}
@@ -190,6 +190,20 @@ void Recorder::flush_blocks(DayFile& file) {
   if (file.blocks.capacity() > 4 * kMaxBlocks) file.blocks.shrink_to_fit();
 }
 
+bool Recorder::flush_lines(DayFile& file) {
+  if (file.lines.empty()) return true;
+  if (const std::error_code error = file.transcripts.append(file.lines)) {
+    if (file.failure != error.message())
+      spdlog::error("{}: transcripts wait: {}; mail goes on", file.name, error.message());
+    file.failure = error.message();
+    return false;
+  }
+  kept_lines_ -= file.lines.size();
+  file.lines.clear();
+  if (file.lines.capacity() > kMaxBlocks) file.lines.shrink_to_fit();
+  return true;
+}
+
 void Recorder::flush() {
   for (DayFile* file : dirty_) flush_blocks(*file);
   for (Ended& ended : ended_) {
@@ -202,11 +216,15 @@ void Recorder::flush() {
       if (t.capture_loss.empty())
         t.capture_loss = "disk: " + (file.failure.empty() ? "writing failed for a while" : file.failure);
     }
+    if (kept_lines_ >= kMaxKeptLines)
+      for (DayFile* each : dirty_) flush_lines(*each);
     if (kept_lines_ < kMaxKeptLines) {
       const size_t before = file.lines.size();
       append_json(file.lines, t);
       file.lines += '\n';
       kept_lines_ += file.lines.size() - before;
+    } else {
+      spdlog::error("{}: transcript of {} lost: {}", file.name, t.session.id, file.failure);
     }
     --file.sessions;
     memory_ -= ended.session->recording->memory;
@@ -221,19 +239,10 @@ void Recorder::flush() {
   if (memory_ < kMaxMemory / 4) squeezed_ = false;
   std::vector<DayFile*> again;
   for (DayFile* file : dirty_) {
-    if (!file->lines.empty()) {
-      if (const std::error_code error = file->transcripts.append(file->lines)) {
-        if (file->failure != error.message())
-          spdlog::error("{}: transcripts wait: {}; mail goes on", file->name, error.message());
-        file->failure = error.message();
-        again.push_back(file);
-        continue;
-      }
-      kept_lines_ -= file->lines.size();
-      file->lines.clear();
-      if (file->lines.capacity() > kMaxBlocks) file->lines.shrink_to_fit();
-    }
-    file->dirty = false;
+    if (flush_lines(*file))
+      file->dirty = false;
+    else
+      again.push_back(file);
   }
   dirty_.swap(again);
   close_idle_files();

@@ -48,6 +48,8 @@ class Recorder {
   DayFile& file_of(const SessionFacts& facts);
   void flush();
   void flush_blocks(DayFile& file);
+  /// Appends the transcripts that wait; false if the disk does not take them.
+  bool flush_lines(DayFile& file);
   void close_idle_files();
 
   std::string store_;

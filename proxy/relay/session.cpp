@@ -114,7 +114,10 @@ void Session::on_event(Leg& leg, uint32_t events) {
 }
 
 void Session::on_connected(Leg& gateway) {
-  if (const int error = socket_error(gateway.fd.get()); error != 0) return connect_failed(error);
+  const int error = socket_error(gateway.fd.get());
+  // A connection that was made and reset before we looked: what the gateway said until then still counts.
+  const bool reset = error == ECONNRESET || error == EPIPE;
+  if (error != 0 && !reset) return connect_failed(error);
   gateway.connecting = false;
   timer_.reset();
   if (capture_ != nullptr) {
@@ -122,6 +125,7 @@ void Session::on_connected(Leg& gateway) {
     capture_->connect = std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::connected, at, at, {}});
     record(BatchRecord::Type::connected, From::gateway);
   }
+  if (reset) return on_reset(gateway, error);
   if (gateway.queue != nullptr && !write_queue(gateway)) return;
   if (other(gateway).ended && gateway.queue == nullptr) pass_end(gateway);
 }
