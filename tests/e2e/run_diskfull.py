@@ -50,8 +50,8 @@ async def scene(scope, gateway, mount):
         for _ in range(FULL_SESSIONS):
             await deliver(*(await peers.pair(scope.port, gateway))[:2])
         await asyncio.sleep(0.5)
-        free = int(subprocess.run(["df", "--output=avail", "-B1", mount], capture_output=True, text=True, check=True).stdout.split()[1])
-        assert free < 2 * len(BODY), f"the disk was to be full, {free} bytes are free"
+        # A group that does not fit is taken back whole, so some room may be left: what counts is that appending failed.
+        assert "space" in scope.log().lower(), f"the disk was to be full:\n{scope.log()[-2000:]}"
         subprocess.run(["mount", "-o", "remount,size=64m", mount], check=True)
         await asyncio.sleep(0.5)
     sender, receiver, through = await peers.pair(scope.port, gateway)
