@@ -44,7 +44,8 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
         if (asked != nullptr && e.code >= 200 && e.code < 300 &&
             (asked->verb == Verb::ehlo || asked->verb == Verb::helo || asked->verb == Verb::lhlo))
           helo_ok = i;
-        const int64_t took = asked != nullptr ? e.at_us - asked->end_us : 0;
+        // Nothing was owed for what was not whole: a time-out told in a message's midst is no slow reply.
+        const int64_t took = asked != nullptr && asked->complete ? e.at_us - asked->end_us : 0;
         if (took > slowest_us) slowest_us = took, slowest = i;
         break;
       }

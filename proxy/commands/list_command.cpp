@@ -76,7 +76,7 @@ void register_list(CLI::App& app, ExitCode& exit_code) {
   command->add_option("--party", options->filters.parties, "Who broke it: sender, gateway, network, ...");
   command->add_option("--verdict", options->filters.verdicts, "delivered, breakdown, no-mail or unknown");
   command->add_option("--since", options->filters.since,
-                      "Began at or after: 2026-11-24T02:06:41Z, 2026-11-24, or 2h ago");
+                      "Began at or after: 2026-11-24T02:06:41Z, 2026-11-24, or 2h (ago)");
   command->add_option("--until", options->filters.until, "Began before");
   command->add_flag("--json", options->json, "The transcripts as they stand, one JSON object a line");
   command->callback([options, &exit_code] { exit_code = list(*options); });

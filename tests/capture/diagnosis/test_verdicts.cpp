@@ -65,6 +65,14 @@ TEST_CASE("delivered, with notes on what was made good") {
   CHECK(broke("use hello mail rcpt data body accepted\n+300\nG 421 4.4.2 timeout\nG fin\nS fin\n") == "delivered");
 }
 
+TEST_CASE("a time-out told in the middle of a message is no slow reply") {
+  const Transcript stalled =
+      play("use hello mail rcpt data\nS body 14480\n+300\nG 421 4.4.2 timeout exceeded\nG fin\nS fin\n");
+  REQUIRE(stalled.breakdown);
+  CHECK(stalled.breakdown->code == "body-stalled");
+  CHECK_FALSE(has_note(stalled, "reply-slow"));
+}
+
 TEST_CASE("no-mail: nothing was meant") {
   CHECK(broke("S fin\nG fin\n") == "no-mail");
   CHECK(broke("+0.05\nS rst\n") == "no-mail");

@@ -143,10 +143,19 @@ class Gateway:
         self.sock.close()
 
 
+_used = set()  # transcripts are told apart by the sender's address and port, and the kernel gives a port again
+
+
 async def connect(port, source="127.0.0.1", host="127.0.0.1"):
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    if source:
+    while True:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if not source:
+            break
         sock.bind((source, 0))
+        if sock.getsockname()[:2] not in _used:
+            _used.add(sock.getsockname()[:2])
+            break
+        sock.close()
     # A proxy accepts at once, and may reset at once: a non-blocking connect could only tell the reset.
     sock.connect((host, port))
     sock.setblocking(False)
