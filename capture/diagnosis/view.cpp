@@ -110,10 +110,10 @@ bool View::failed_alone(const Message& m) const {
 const Message* View::message_at(int32_t event) const {
   const Message* found = nullptr;
   for (const Message& m : messages) {
-    const int32_t begin = m.mail >= 0             ? m.mail
-                          : !m.recipients.empty() ? m.recipients.front().command
-                          : m.data >= 0           ? m.data
-                                                  : m.body;
+    const int32_t rcpt = m.recipients.empty() ? -1 : m.recipients.front().command;
+    int32_t begin = static_cast<int32_t>(events.size());
+    for (const int32_t part : {m.mail, rcpt, m.data, m.body})
+      if (part >= 0) begin = std::min(begin, part);
     if (begin > event) break;
     found = &m;
   }

@@ -13,11 +13,7 @@ void Conversation::State::open_body_event(uint64_t offset, int64_t at_us) {
   event.offset = offset;
   event.at_us = event.end_us = at_us;
   body_event = push(std::move(event));
-  if (message < 0 && body_event >= 0) {  // a body that no MAIL announced (the beginning of a capture is missing)
-    messages.emplace_back();
-    message = static_cast<int32_t>(messages.size()) - 1;
-    body_seen = 0;
-  }
+  begin_message_without_mail(body_event);  // a body that nothing announced: the beginning of a capture is missing
   if (message < 0) return;
   Message& m = messages[static_cast<size_t>(message)];
   if (m.body < 0 || !m.bdat) {

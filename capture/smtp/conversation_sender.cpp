@@ -107,22 +107,22 @@ void Conversation::State::follow(Verb verb, std::string_view line, int32_t index
 void Conversation::State::begin_message(std::string_view line, int32_t index) {
   withdraw();
   if (index < 0) return;
-  Message m;
+  Message& m = open_message();
   m.mail = index;
   m.mail_from = parse_path(line).substr(0, kMaxAddress);
   m.size_declared = parse_size_parameter(line);
-  messages.push_back(std::move(m));
-  message = static_cast<int32_t>(messages.size()) - 1;
-  body_seen = 0;
-  body_cut = false;
 }
 
 void Conversation::State::begin_message_without_mail(int32_t index) {
-  if (message >= 0 || index < 0) return;
+  if (message < 0 && index >= 0) open_message();
+}
+
+Message& Conversation::State::open_message() {
   messages.emplace_back();
   message = static_cast<int32_t>(messages.size()) - 1;
   body_seen = 0;
   body_cut = false;
+  return messages.back();
 }
 
 void Conversation::State::withdraw() {

@@ -192,6 +192,7 @@ struct Conversation::State {
   void begin_message(std::string_view line, int32_t index);
   /// RCPT, DATA or BDAT where no transaction is open: a message all the same, which the gateway will hardly take.
   void begin_message_without_mail(int32_t index);
+  Message& open_message();
   /// The sender ends the open transaction: given up, unless it had got as far as DATA.
   void withdraw();
   void begin_chunk(std::string_view line, int32_t index, Owed& owes);
