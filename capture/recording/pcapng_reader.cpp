@@ -36,7 +36,7 @@ uint32_t get32(std::string_view b, size_t at) { return uint32_t{get16(b, at)} <<
 struct End {
   std::array<uint8_t, 16> ip{};
   uint16_t port = 0;
-  auto operator<=>(const End&) const = default;
+  auto operator<=>(const End&) const = default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 errs
 };
 
 struct Packet {

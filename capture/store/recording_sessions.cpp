@@ -56,7 +56,7 @@ ReadReport read_sessions(std::string_view file, std::string_view recording,
     transcript.recording_bytes = session.span;
     on_transcript(std::move(transcript));
   };
-  const ReadReport report = read_recording(file, [&](uint64_t flow, const Record& record, ByteRange block) {
+  ReadReport report = read_recording(file, [&](uint64_t flow, const Record& record, ByteRange block) {
     if (const auto* facts = std::get_if<SessionFacts>(&record)) {
       if (wanted(*facts)) open.try_emplace(flow, *facts).first->second.span = block;
       return;
