@@ -65,7 +65,7 @@ Transcript SessionAnalyzer::finish(const SessionEnd& end) {
   t.messages = conversation_.release_messages();
   for (Event& event : t.events) make_lossless(event.text);
   for (Message& message : t.messages) {
-    make_lossless(message.mail_from);
+    if (message.mail_from) make_lossless(*message.mail_from);
     make_lossless(message.queue_id);
     for (Recipient& recipient : message.recipients) make_lossless(recipient.address);
   }

@@ -96,8 +96,8 @@ std::string subject_of(const View& view, const Rule& rule, const Finding& f) {
   if (reply == nullptr || reply->kind != Event::Kind::reply || reply->answers < 0) return "";
   for (const Message& m : view.messages) {
     if (m.mail == reply->answers)
-      return rule.title.ends_with("envelope sender") ? " <" + m.mail_from + ">"
-                                                     : " (envelope sender <" + m.mail_from + ">)";
+      return fmt::format(fmt::runtime(rule.title.ends_with("envelope sender") ? " <{}>" : " (envelope sender <{}>)"),
+                         m.mail_from.value_or(""));
     for (const Recipient& r : m.recipients)
       if (r.command == reply->answers)
         return rule.title.ends_with("recipient") ? " <" + r.address + ">" : " (recipient <" + r.address + ">)";

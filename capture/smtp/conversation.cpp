@@ -383,7 +383,8 @@ size_t Conversation::State::memory() const {
     for (; measured.recipient < recipients.size(); ++measured.recipient)
       measured.bytes += sizeof(Recipient) + recipients[measured.recipient].address.capacity();
     if (measured.message + 1 == messages.size()) break;
-    measured.bytes += sizeof(Message) + messages[measured.message].mail_from.capacity();
+    measured.bytes +=
+        sizeof(Message) + (messages[measured.message].mail_from ? messages[measured.message].mail_from->capacity() : 0);
     measured.recipient = 0;
   }
   size_t bytes = sizeof *this + measured.bytes + owed.memory() + retained.capacity() + reply.text.capacity();

@@ -90,7 +90,7 @@ struct Recipient {
 
 /// What followed one MAIL command, or a RCPT, DATA or BDAT where no transaction was open.
 struct Message {
-  std::string mail_from;                  ///< empty for <>, and where `mail` is none
+  std::optional<std::string> mail_from;   ///< empty for <>; none: no MAIL command was seen
   std::optional<uint64_t> size_declared;  ///< SIZE=, RFC 1870
   std::vector<Recipient> recipients;
   int32_t mail = -1, mail_reply = -1;  ///< events; -1: none

@@ -175,7 +175,7 @@ Event read_event(const Object& o, size_t events) {
 
 Message read_message(const Object& o, size_t events) {
   Message m;
-  m.mail_from = o.string("mail_from");
+  if (o.has("mail_from")) m.mail_from = o.string("mail_from");
   if (o.has("size_declared")) m.size_declared = o.number<uint64_t>("size_declared");
   o.each("recipients", [&](const Object& r) {
     m.recipients.push_back(

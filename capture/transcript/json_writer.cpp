@@ -139,8 +139,8 @@ const Event* reply_at(const std::vector<Event>& events, int32_t index) {
 }
 
 void write_message(Writer& w, const Message& m, const std::vector<Event>& events) {
-  if (m.mail >= 0)
-    w.string("{\"mail_from\":", m.mail_from);
+  if (m.mail_from)
+    w.string("{\"mail_from\":", *m.mail_from);
   else
     w.null("{\"mail_from\":");
   if (m.size_declared)

@@ -146,7 +146,7 @@ std::string message_text(const Message& m) {
   std::vector<std::string> to;
   for (const Recipient& r : m.recipients)
     if (to.size() < kMostListed) to.push_back(recipient_text(r));
-  std::string text = (m.mail >= 0 ? fmt::format("from <{}>", m.mail_from) : std::string("without MAIL")) + " to " +
+  std::string text = (m.mail_from ? fmt::format("from <{}>", *m.mail_from) : std::string("without MAIL")) + " to " +
                      (to.empty() ? "nobody" : fmt::format("{}", fmt::join(to, ", ")));
   if (to.size() < m.recipients.size()) text += fmt::format(" and {} more", m.recipients.size() - to.size());
   if (m.body >= 0) text += ", " + counted(m.bytes, "byte");

@@ -50,7 +50,7 @@ std::string run(std::string_view input, size_t step) {
            std::to_string(e.code) + std::to_string(e.answers) + std::string(name(e.phase)) + e.text + '\n';
   }
   for (const Message& m : c.messages())
-    out += m.mail_from + std::to_string(m.bytes) + m.sha256 + std::to_string(m.final_reply) + '\n';
+    out += m.mail_from.value_or("none") + std::to_string(m.bytes) + m.sha256 + std::to_string(m.final_reply) + '\n';
   return out;
 }
 

@@ -37,11 +37,11 @@ inline std::string dump(const Conversation& c) {
     out += " [" + e.text + "]\n";
   }
   for (const Message& m : c.messages()) {
-    out += "message <" + m.mail_from + "> bytes=" + std::to_string(m.bytes) + " mail=" + std::to_string(m.mail) + '/' +
-           std::to_string(m.mail_reply) + " data=" + std::to_string(m.data) + '/' + std::to_string(m.data_reply) +
-           " body=" + std::to_string(m.body) + " final=" + std::to_string(m.final_reply) + (m.ended ? " ended" : "") +
-           (m.accepted ? " accepted" : "") + (m.withdrawn ? " withdrawn" : "") + " sha=" + m.sha256.substr(0, 8) +
-           " id=" + m.queue_id;
+    out += "message <" + m.mail_from.value_or("none") + "> bytes=" + std::to_string(m.bytes) +
+           " mail=" + std::to_string(m.mail) + '/' + std::to_string(m.mail_reply) + " data=" + std::to_string(m.data) +
+           '/' + std::to_string(m.data_reply) + " body=" + std::to_string(m.body) +
+           " final=" + std::to_string(m.final_reply) + (m.ended ? " ended" : "") + (m.accepted ? " accepted" : "") +
+           (m.withdrawn ? " withdrawn" : "") + " sha=" + m.sha256.substr(0, 8) + " id=" + m.queue_id;
     for (const Recipient& r : m.recipients) out += " <" + r.address + ">=" + std::to_string(r.code);
     out += '\n';
   }

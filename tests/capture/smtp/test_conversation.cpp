@@ -149,7 +149,7 @@ TEST_CASE("transactions: nested MAIL, RSET, refused MAIL") {
 TEST_CASE("transactions without MAIL, and BDAT that cannot be read") {
   const Outcome none = settle(after_greeting({S("RCPT TO:<x@y>\r\nDATA\r\n"), G("503 no MAIL\r\n503 no RCPT\r\n"),
                                               S("MAIL FROM:<a@b>\r\n"), G("250 ok\r\n")}));
-  CHECK(has(none, "message <> bytes=0 mail=-1/-1 data=5/7 body=-1 final=-1 sha= id= <x@y>=503"));
+  CHECK(has(none, "message <none> bytes=0 mail=-1/-1 data=5/7 body=-1 final=-1 sha= id= <x@y>=503"));
   CHECK(has(none, "message <a@b> bytes=0 mail=8/9"));
   const std::vector<Turn> envelope = {S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\n"), G("250 ok\r\n250 ok\r\n")};
   const auto chunk = [&](std::string bdat, std::string rest) {

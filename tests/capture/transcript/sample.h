@@ -63,7 +63,7 @@ inline Transcript sample(const std::vector<Turn>& turns, double end_s) {
   t.messages = c.release_messages();
   for (Event& e : t.events) e.text = lossless(e.text);
   for (Message& m : t.messages) {
-    m.mail_from = lossless(m.mail_from);
+    if (m.mail_from) m.mail_from = lossless(*m.mail_from);
     for (Recipient& r : m.recipients) r.address = lossless(r.address);
   }
   t.sender_stream = {offset[0], "0123456789abcdef0123456789abcdef"};

@@ -291,3 +291,14 @@ TEST_CASE("writing a transcript takes microseconds") {
                           << " us");
   CHECK(best_us < 500);  // generous: sanitizers, a busy machine
 }
+
+TEST_CASE("whether there was a MAIL is told by mail_from itself, which may stand without the events of its message") {
+  json j = json::parse(written(unknown_user()));
+  j["messages"][0].erase("events");
+  for (const json& from : {json("a@b.example"), json(""), json(nullptr)}) {
+    j["messages"][0]["mail_from"] = from;
+    const auto back = read_json(j.dump(), nullptr);
+    REQUIRE(back);
+    CHECK(json::parse(written(*back))["messages"][0]["mail_from"] == from);
+  }
+}

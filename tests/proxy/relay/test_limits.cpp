@@ -200,23 +200,22 @@ TEST_CASE("what a recorder that hangs cannot take is a gap in the recording, not
   const std::string piece(1 << 20, 'x');
   constexpr size_t kPieces = 80;  // more than BatchQueue::kMaxPending
   Peer sender, receiver;
+  const ShutLog log;
   {
-    const ShutLog log;
-    {
-      Peer one = relay.connect();
-      gateway.accept();
-    }
-    log.wait_until_someone_waits();  // the recorder, with the end of that session
-    sender = relay.connect();
-    receiver = gateway.accept();
-    std::thread send([&] {
-      sender.send("EHLO big.example\r\n");
-      for (size_t i = 0; i < kPieces; ++i) sender.send(piece);
-    });
-    CHECK(receiver.receive(18) == "EHLO big.example\r\n");
-    for (size_t i = 0; i < kPieces; ++i) REQUIRE(receiver.receive(piece.size()) == piece);
-    send.join();
+    Peer one = relay.connect();
+    gateway.accept();
   }
+  log.wait_until_someone_waits();  // the recorder, with the end of that session
+  sender = relay.connect();
+  receiver = gateway.accept();
+  std::thread send([&] {
+    sender.send("EHLO big.example\r\n");
+    for (size_t i = 0; i < kPieces; ++i) sender.send(piece);
+  });
+  CHECK(receiver.receive(18) == "EHLO big.example\r\n");
+  for (size_t i = 0; i < kPieces; ++i) REQUIRE(receiver.receive(piece.size()) == piece);
+  send.join();
+  log.open();
   sleep_ms(300);  // the recorder catches up
   ping(sender, receiver);
   sender.send("QUIT\r\n");
