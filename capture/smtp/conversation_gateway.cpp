@@ -94,7 +94,9 @@ void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16
       banner_done = true;
       break;
     case Owed::To::command:
-      secret_lost = false;
+      // Behind lost bytes a reply may belong to what was lost; one that grants a command shows that AUTH is over.
+      if (ok && code != 235 && verb != Verb::none && verb != Verb::unknown && verb != Verb::auth_response)
+        secret_lost = false;
       if (ok && (verb == Verb::ehlo || verb == Verb::helo || verb == Verb::lhlo)) {
         helo_done = true;
         tls_may_start = false;  // plain SMTP went on behind STARTTLS (a capture that was decrypted)

@@ -127,6 +127,40 @@ TEST_CASE("what is left of a line behind a loss is masked") {
   CHECK(c.take_secrets(From::gateway) == std::vector<ByteRange>{{0, 8 + kSecret.size()}, {12 + kSecret.size(), 4}});
 }
 
+TEST_CASE("after a loss inside AUTH no reply may repeat the secret until a command is granted") {
+  const std::string secret = "DNROJmZTWt3KL0rP20Bi0a2CeIXscG85";
+  Conversation c;
+  uint64_t sent = 0, said = 0;
+  const auto sender = [&](const std::string& text) {
+    c.chunk({From::sender, 0, sent, text});
+    sent += text.size();
+  };
+  const auto gateway = [&](const std::string& text) {
+    c.chunk({From::gateway, 0, said, text});
+    said += text.size();
+  };
+  c.open(0);
+  gateway("220 gw\r\n");
+  sender("AUTH LOGIN\r\n");
+  gateway("334 VXNlcm5hbWU6\r\n");
+  c.hole(From::sender, 0, 40);
+  sent += 40;
+  sender("\r\n");
+  gateway("535 5.7.8 not " + secret + "\r\n");
+  sender("*\r\n");
+  gateway("535 5.7.8 not " + secret + "\r\n");
+  gateway("535 5.7.8 not " + secret + "\r\n");
+  sender("NOOP\r\n");
+  gateway("501 5.5.2 cannot decode " + secret + "\r\n");
+  sender("NOOP\r\n");
+  gateway("250 ok\r\n");
+  sender("NOOP\r\n");
+  gateway("250 plain again\r\n");
+  c.finish();
+  for (const Event& e : c.events()) CHECK(e.text.find(secret) == std::string::npos);
+  CHECK(c.events().back().text == "250 plain again");
+}
+
 TEST_CASE("an endless AUTH line stays masked to its end") {
   const std::string endless(150'000, 'Q');
   const Outcome o = settle(
