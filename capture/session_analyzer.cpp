@@ -15,11 +15,6 @@ Conversation::Policy policy_of(const SessionFacts& facts) {
   return policy;
 }
 
-void make_lossless(std::string& text) {
-  std::string shown = lossless(text);
-  text.swap(shown);
-}
-
 }  // namespace
 
 SessionAnalyzer::SessionAnalyzer(SessionFacts facts) : facts_(std::move(facts)), conversation_(policy_of(facts_)) {

@@ -20,7 +20,9 @@ void put(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-void pad(std::string& out, size_t length) { out.append((4 - length % 4) % 4, '\0'); }
+size_t padded(size_t length) { return (length + 3) / 4 * 4; }
+
+void pad(std::string& out, size_t length) { out.append(padded(length) - length, '\0'); }
 
 void put_option(std::string& out, uint16_t code, std::string_view value) {
   put<uint16_t>(out, code);
@@ -36,23 +38,19 @@ void close_block(std::string& out, size_t begin) {
   put<uint32_t>(out, length);
 }
 
-/// Ones' complement sum over big-endian 16-bit words (RFC 1071), eight bytes at a time; only the last part may be odd.
+/// Ones' complement sum over big-endian 16-bit words (RFC 1071), as 32-bit words in a 64-bit sum, so that no carry is
+/// lost below 16 GiB and compilers use vectors; only the last part may be odd.
 uint64_t sum(std::string_view bytes, uint64_t total) {
-  const char* at = bytes.data();
-  size_t left = bytes.size();
-  while (left >= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, at, 8);
+  const size_t words = bytes.size() / 4;
+  for (size_t i = 0; i < words; ++i) {
+    uint32_t word = 0;
+    std::memcpy(&word, bytes.data() + 4 * i, 4);
     total += word;
-    total += total < word;
-    at += 8;
-    left -= 8;
   }
-  if (left > 0) {
-    uint64_t word = 0;
-    std::memcpy(&word, at, left);
+  if (const size_t left = bytes.size() % 4; left > 0) {
+    uint32_t word = 0;
+    std::memcpy(&word, bytes.data() + 4 * words, left);
     total += word;
-    total += total < word;
   }
   return total;
 }
@@ -170,17 +168,6 @@ void PcapngFlow::packet(std::string& out, const Packet& p) const {
   const size_t ip_header = v6_ ? 40 : 20;
   const size_t tcp_length = 20 + p.payload.size();
   const size_t length = ip_header + tcp_length;
-  const auto at = static_cast<uint64_t>(started_us_ + p.at_us);
-
-  const size_t block = out.size();
-  put<uint32_t>(out, kEnhancedPacket);
-  put<uint32_t>(out, 0);
-  put<uint32_t>(out, 0);
-  put<uint32_t>(out, static_cast<uint32_t>(at >> 32));
-  put<uint32_t>(out, static_cast<uint32_t>(at));
-  put<uint32_t>(out, static_cast<uint32_t>(length));
-  put<uint32_t>(out, static_cast<uint32_t>(length));
-
   uint8_t header[60] = {};
   const auto put16 = [&](size_t offset, size_t value) {
     header[offset] = static_cast<uint8_t>(value >> 8);
@@ -224,14 +211,29 @@ void PcapngFlow::packet(std::string& out, const Packet& p) const {
   total = sum({pseudo, sizeof pseudo}, total);
   const uint16_t checksum = fold(sum(p.payload, sum(view(tcp, 20), total)));
   std::memcpy(header + tcp + 16, &checksum, 2);
-  out.append(reinterpret_cast<const char*>(header), tcp + 20);
+
+  const std::string_view comment = p.comment.substr(0, 0xfff0);
+  const size_t options = comment.empty() ? 0 : 4 + padded(comment.size()) + 4;
+  const auto at = static_cast<uint64_t>(started_us_ + p.at_us);
+  const auto block = static_cast<uint32_t>(28 + padded(length) + options + 4);
+  const std::array<uint32_t, 7> head{kEnhancedPacket,
+                                     block,
+                                     0,  // interface
+                                     static_cast<uint32_t>(at >> 32),
+                                     static_cast<uint32_t>(at),
+                                     static_cast<uint32_t>(length),
+                                     static_cast<uint32_t>(length)};
+  std::array<char, sizeof head + sizeof header> front{};
+  std::memcpy(front.data(), head.data(), sizeof head);
+  std::memcpy(front.data() + sizeof head, header, tcp + 20);
+  out.append(front.data(), sizeof head + tcp + 20);
   out.append(p.payload);
   pad(out, length);
-  if (!p.comment.empty()) {
-    put_option(out, kOptComment, p.comment.substr(0, 0xfff0));
+  if (!comment.empty()) {
+    put_option(out, kOptComment, comment);
     put<uint32_t>(out, 0);
   }
-  close_block(out, block);
+  put<uint32_t>(out, block);
 }
 
 void PcapngFlow::open(std::string& out, const SessionFacts& facts) {

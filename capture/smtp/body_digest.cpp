@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "capture/hex.h"
 #include "capture/smtp/syntax.h"
 
 namespace smtpscope {
@@ -58,14 +59,7 @@ std::string BodyDigest::hex(uint64_t length) {
   unsigned size = 0;
   whole_ = false;  // the context is spent
   if (EVP_DigestFinal_ex(context_->ctx, hash.data(), &size) != 1) return {};
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out;
-  out.reserve(64);
-  for (unsigned char byte : hash) {
-    out += kHex[byte >> 4];
-    out += kHex[byte & 15];
-  }
-  return out;
+  return to_hex(hash);
 }
 
 std::string BodyDigest::head() const {

@@ -41,6 +41,7 @@ class BodyScanner {
   enum class State : uint8_t { text, line_start, dot, dot_cr, ended };
 
   void line_end(bool crlf);
+  size_t pass_blocks(std::string_view bytes);
   uint64_t back(uint64_t n) const { return offset_ - start_ < n ? start_ : offset_ - n; }
 
   uint64_t start_, offset_, safe_;

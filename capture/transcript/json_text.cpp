@@ -5,17 +5,11 @@
 #include <charconv>
 #include <chrono>
 
+#include "capture/transcript/plain.h"
 #include "capture/transcript/utf8.h"
 
 namespace smtpscope {
 namespace {
-
-constexpr std::array<bool, 256> kPlain = [] {
-  std::array<bool, 256> plain{};
-  for (size_t c = 0x20; c < 0x7F; ++c) plain[c] = true;
-  plain['"'] = plain['\\'] = false;
-  return plain;
-}();
 
 void append_escaped(std::string& out, unsigned char c) {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -54,8 +48,7 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   size_t at = 0;
   while (at < text.size()) {
-    size_t end = at;
-    while (end < text.size() && kPlain[static_cast<unsigned char>(text[end])]) ++end;
+    const size_t end = at + plain_length(text.substr(at));
     out.append(text, at, end - at);
     at = end;
     if (at == text.size()) break;
@@ -74,29 +67,15 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-void append_json_string_or_null(std::string& out, std::string_view text) {
-  if (text.empty())
-    out += "null";
-  else
-    append_json_string(out, text);
-}
-
-void append_json_number(std::string& out, uint64_t value) {
-  std::array<char, 20> text{};
-  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
-  out.append(text.data(), end);
-}
-
-void append_json_ms(std::string& out, int64_t us) {
-  if (us < 0) out += '-';
+char* put_json_ms(char* at, int64_t us) {
+  if (us < 0) *at++ = '-';
   const uint64_t magnitude = us < 0 ? 0 - static_cast<uint64_t>(us) : static_cast<uint64_t>(us);
-  append_json_number(out, magnitude / 1000);
+  at = std::to_chars(at, at + 20, magnitude / 1000).ptr;
   auto rest = static_cast<unsigned>(magnitude % 1000);
-  if (rest == 0) return;
-  out += '.';
-  int digits = 3;
-  for (; rest % 10 == 0; rest /= 10) --digits;
-  append_digits(out, rest, digits);
+  if (rest == 0) return at;
+  *at++ = '.';
+  for (unsigned digit = 100; rest > 0; rest %= digit, digit /= 10) *at++ = static_cast<char>('0' + rest / digit);
+  return at;
 }
 
 std::string iso_utc(int64_t unix_us) {

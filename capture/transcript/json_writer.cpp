@@ -1,66 +1,117 @@
 #include "capture/transcript/json_writer.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
 
 #include "capture/smtp/syntax.h"
 #include "capture/transcript/json_text.h"
+#include "capture/transcript/plain.h"
 
 namespace smtpscope {
 namespace {
 
-/// Appends `key` (with its punctuation, as in `,"port":`) and then a value.
+/// Appends keys (with their punctuation, as in `,"port":`) and values. A transcript is hundreds of pieces of a few
+/// bytes: they are put together in a buffer on the stack and appended to `out` in large ones.
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
+  ~Writer() { flush(); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
 
-  void raw(std::string_view text) { out_ += text; }
-  void string(std::string_view key, std::string_view value) {
-    out_ += key;
-    append_json_string(out_, value);
+  template <size_t N>
+  void raw(const char (&literal)[N]) {
+    room(N);
+    std::memcpy(at_, literal, N - 1);
+    at_ += N - 1;
+  }
+  template <size_t N>
+  void string(const char (&key)[N], std::string_view value) {
+    raw(key);
+    if (value.size() <= kSmall && plain_length(value) == value.size()) {
+      put_quoted(value);
+    } else {
+      flush();
+      append_json_string(out_, value);
+    }
   }
   /// A word of our own vocabulary: nothing in it needs an escape.
-  void word(std::string_view key, std::string_view value) {
-    out_ += key;
-    out_ += '"';
-    out_ += value;
-    out_ += '"';
+  template <size_t N>
+  void word(const char (&key)[N], std::string_view value) {
+    raw(key);
+    put_quoted(value);
   }
-  void string_or_null(std::string_view key, std::string_view value) {
-    out_ += key;
-    append_json_string_or_null(out_, value);
+  template <size_t N>
+  void string_or_null(const char (&key)[N], std::string_view value) {
+    if (value.empty())
+      null(key);
+    else
+      string(key, value);
   }
-  void number(std::string_view key, uint64_t value) {
-    out_ += key;
-    append_json_number(out_, value);
+  template <size_t N>
+  void number(const char (&key)[N], uint64_t value) {
+    raw(key);
+    room(kDigits);
+    at_ = std::to_chars(at_, at_ + kDigits, value).ptr;
   }
-  void number_or_null(std::string_view key, uint64_t value) {
+  template <size_t N>
+  void number_or_null(const char (&key)[N], uint64_t value) {
     if (value == 0)
       null(key);
     else
       number(key, value);
   }
   /// An event index; null for -1.
-  void index(std::string_view key, int32_t value) {
+  template <size_t N>
+  void index(const char (&key)[N], int32_t value) {
     if (value < 0)
       null(key);
     else
       number(key, static_cast<uint64_t>(value));
   }
-  void ms(std::string_view key, int64_t us) {
-    out_ += key;
-    append_json_ms(out_, us);
+  template <size_t N>
+  void ms(const char (&key)[N], int64_t us) {
+    raw(key);
+    room(kJsonMsSize);
+    at_ = put_json_ms(at_, us);
   }
-  void boolean(std::string_view key, bool value) {
-    out_ += key;
-    out_ += value ? "true" : "false";
+  template <size_t N>
+  void boolean(const char (&key)[N], bool value) {
+    raw(key);
+    if (value)
+      raw("true");
+    else
+      raw("false");
   }
-  void null(std::string_view key) {
-    out_ += key;
-    out_ += "null";
+  template <size_t N>
+  void null(const char (&key)[N]) {
+    raw(key);
+    raw("null");
   }
 
  private:
+  static constexpr size_t kSmall = 1024, kDigits = 20;
+
+  void room(size_t bytes) {
+    if (static_cast<size_t>(buffer_.end() - at_) < bytes) flush();
+  }
+  void put_quoted(std::string_view text) {  // at most kSmall
+    room(text.size() + 2);
+    *at_++ = '"';
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+    *at_++ = '"';
+  }
+  void flush() {
+    out_.append(buffer_.data(), static_cast<size_t>(at_ - buffer_.data()));
+    at_ = buffer_.data();
+  }
+
   std::string& out_;
+  std::array<char, 4 * kSmall> buffer_;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
+  char* at_ = buffer_.data();
 };
 
 /// a + b, which a senseless recording must not overflow.
@@ -84,7 +135,10 @@ void write_finding(Writer& w, const Finding& f) {
   w.string(",\"why\":", f.why);
   w.string(",\"advice\":", f.advice);
   w.raw(",\"references\":[");
-  for (size_t i = 0; i < f.references.size(); ++i) w.string(i == 0 ? "" : ",", f.references[i]);
+  for (size_t i = 0; i < f.references.size(); ++i) {
+    if (i > 0) w.raw(",");
+    w.string("", f.references[i]);
+  }
   w.raw("]}");
 }
 
@@ -151,7 +205,8 @@ void write_message(Writer& w, const Message& m, const std::vector<Event>& events
   for (size_t i = 0; i < m.recipients.size(); ++i) {
     const Recipient& r = m.recipients[i];
     const Event* reply = reply_at(events, r.reply);
-    w.string(i == 0 ? "{\"address\":" : ",{\"address\":", r.address);
+    if (i > 0) w.raw(",");
+    w.string("{\"address\":", r.address);
     w.number_or_null(",\"code\":", r.code);
     if (reply != nullptr)
       w.string(",\"text\":", reply->text);
@@ -184,14 +239,16 @@ void write_message(Writer& w, const Message& m, const std::vector<Event>& events
   w.raw("}}");
 }
 
-void write_stream(Writer& w, std::string_view key, const StreamTotals& stream) {
+template <size_t N>
+void write_stream(Writer& w, const char (&key)[N], const StreamTotals& stream) {
   w.raw(key);
   w.number("{\"bytes\":", stream.bytes);
   w.string_or_null(",\"xxh128\":", stream.xxh128);
   w.raw("}");
 }
 
-void write_leg(Writer& w, std::string_view key, const std::optional<LegTransport>& leg) {
+template <size_t N>
+void write_leg(Writer& w, const char (&key)[N], const std::optional<LegTransport>& leg) {
   if (!leg) return w.null(key);
   w.raw(key);
   w.number("{\"rtt_us\":", leg->rtt_us);

@@ -1,24 +1,17 @@
 // lossless() and raw(): wire bytes to text and back. Most of mail is printable ASCII, so that is one scan and one copy.
-#include <array>
-
+#include "capture/transcript/plain.h"
 #include "capture/transcript/transcript.h"
 #include "capture/transcript/utf8.h"
 
 namespace smtpscope {
 namespace {
 
-/// Bytes that stand for themselves: printable ASCII but the backslash, and '\n'.
-constexpr std::array<bool, 256> kPlain = [] {
-  std::array<bool, 256> plain{};
-  for (size_t c = 0x20; c < 0x7F; ++c) plain[c] = true;
-  plain['\\'] = false;
-  plain['\n'] = true;
-  return plain;
-}();
-
+/// Where the bytes that stand for themselves end: printable ASCII but the backslash, and '\n'.
 size_t plain_end(std::string_view text, size_t at) {
-  while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
-  return at;
+  for (;; ++at) {
+    at += plain_length(text.substr(at));
+    if (at == text.size() || (text[at] != '"' && text[at] != '\n')) return at;
+  }
 }
 
 void append_hex(std::string& out, unsigned char byte) {
@@ -61,6 +54,10 @@ std::string lossless(std::string_view raw) {
     at = end;
   }
   return out;
+}
+
+void make_lossless(std::string& text) {
+  if (plain_end(text, 0) < text.size()) text = lossless(text);
 }
 
 std::string raw(std::string_view lossless_text) {

@@ -42,6 +42,8 @@ struct Transcript {
 
 /// Raw wire bytes as lossless text. '\n' stays.
 std::string lossless(std::string_view raw);
+/// The same in place.
+void make_lossless(std::string& text);
 /// The reverse; a malformed escape is kept as it stands.
 std::string raw(std::string_view lossless_text);
 

@@ -1,6 +1,5 @@
 // `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT.
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <uv.h>
 
@@ -18,6 +17,7 @@
 #include "config/units.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
+#include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
 
 namespace smtpscope {
@@ -132,8 +132,7 @@ class Supervisor {
 };
 
 ExitCode run(const Arguments& arguments) {
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  log_to_stderr();
   std::signal(SIGPIPE, SIG_IGN);
 
   const Result<Settings> read = settings_of(arguments);

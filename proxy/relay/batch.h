@@ -79,7 +79,9 @@ class BatchQueue {
 
   /// Loop side. Takes a full batch, gives an empty one.
   std::unique_ptr<Batch> exchange(std::unique_ptr<Batch> full);
-  bool overloaded() const { return pending_.load(std::memory_order_relaxed) > kMaxPending; }
+  /// Bytes that the recorder has not finished with.
+  size_t pending() const { return pending_.load(std::memory_order_relaxed); }
+  bool overloaded() const { return pending() > kMaxPending; }
   void stop();
 
   /// Recorder side. Waits at most `timeout_ms` for batches; false once stopped and empty.

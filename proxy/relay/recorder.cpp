@@ -10,6 +10,7 @@
 #include "capture/store/append_file.h"
 #include "capture/store/paths.h"
 #include "capture/transcript/json_writer.h"
+#include "proxy/relay/log.h"
 
 namespace smtpscope {
 namespace {
@@ -78,6 +79,7 @@ void Recorder::run() {
       batch->for_each([this](const BatchRecord& record, char* bytes) { handle(record, bytes); });
       queue_.give_back(std::move(batch));
     }
+    if (batches.empty()) rest();
     batches.clear();
     flush();
     if (const auto line = gate_.closing_line()) spdlog::info("{}", *line);
@@ -136,6 +138,7 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
       break;
     }
   }
+  worked_ = true;
   if (!std::exchange(file.dirty, true)) dirty_.push_back(&file);
   if (out.size() >= kMaxBlocks) flush_blocks(file);
   if (ended_memory_ > kMaxEnded) flush();  // may be the end of `file`
@@ -187,7 +190,6 @@ void Recorder::flush_blocks(DayFile& file) {
     file.failure.clear();
   }
   file.blocks.clear();
-  if (file.blocks.capacity() > 4 * kMaxBlocks) file.blocks.shrink_to_fit();
 }
 
 bool Recorder::flush_lines(DayFile& file) {
@@ -200,12 +202,12 @@ bool Recorder::flush_lines(DayFile& file) {
   }
   kept_lines_ -= file.lines.size();
   file.lines.clear();
-  if (file.lines.capacity() > kMaxBlocks) file.lines.shrink_to_fit();
   return true;
 }
 
 void Recorder::flush() {
   for (DayFile* file : dirty_) flush_blocks(*file);
+  const auto log = session_log();
   for (Ended& ended : ended_) {
     DayFile& file = ended.session->recording->file;
     Transcript& t = ended.transcript;
@@ -230,10 +232,11 @@ void Recorder::flush() {
     memory_ -= ended.session->recording->memory;
     gate_.ended(t.verdict);
     if (t.breakdown)
-      spdlog::info("{} {} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.breakdown->code, t.summary);
+      log->info("{} {} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.breakdown->code, t.summary);
     else
-      spdlog::info("{} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.summary);
+      log->info("{} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.summary);
   }
+  if (!ended_.empty()) log->flush();
   ended_.clear();
   ended_memory_ = 0;
   if (memory_ < kMaxMemory / 4) squeezed_ = false;
@@ -246,6 +249,15 @@ void Recorder::flush() {
   }
   dirty_.swap(again);
   close_idle_files();
+}
+
+/// Nothing to do: what a burst has left goes back to the system.
+void Recorder::rest() {
+  if (!std::exchange(worked_, false)) return;
+  for (auto& [path, file] : files_) {
+    file->blocks.shrink_to_fit();
+    file->lines.shrink_to_fit();
+  }
 }
 
 void Recorder::close_idle_files() {

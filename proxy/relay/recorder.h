@@ -51,6 +51,7 @@ class Recorder {
   /// Appends the transcripts that wait; false if the disk does not take them.
   bool flush_lines(DayFile& file);
   void close_idle_files();
+  void rest();
 
   std::string store_;
   BatchQueue& queue_;
@@ -62,6 +63,7 @@ class Recorder {
   size_t ended_memory_ = 0;  ///< of those in ended_
   size_t kept_lines_ = 0;    ///< bytes of transcripts that wait for the disk
   bool squeezed_ = false;    ///< said in the log that memory is short
+  bool worked_ = false;      ///< since it last rested
   std::thread thread_;
 };
 

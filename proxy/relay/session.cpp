@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "capture/hex.h"
 #include "proxy/relay/worker.h"
 
 namespace smtpscope {
@@ -22,12 +23,7 @@ CloseHow how_of(int error) {
 std::string hex(XXH128_hash_t hash) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
-  std::string out;
-  for (unsigned char byte : canonical.digest) {
-    out += "0123456789abcdef"[byte >> 4];
-    out += "0123456789abcdef"[byte & 15];
-  }
-  return out;
+  return to_hex(canonical.digest);
 }
 
 }  // namespace
@@ -205,11 +201,9 @@ bool Session::write_queue(Leg& leg) {
 }
 
 void Session::pass_end(Leg& to) {
-  if (!to.fin_sent) {
-    to.fin_sent = true;
-    shutdown(to.fd.get(), SHUT_WR);
-  }
-  if (other(to).fin_sent) finish();
+  // The second FIN is sent by close(): both sides have ended, so nothing unread turns it into a RST.
+  if (other(to).fin_sent) return finish();
+  if (!std::exchange(to.fin_sent, true)) shutdown(to.fd.get(), SHUT_WR);
 }
 
 // ------------------------------------------------------------------ ends

@@ -214,9 +214,8 @@ TEST_CASE("times are decimal milliseconds to the microsecond, and ISO in UTC") {
                                                                                    {2'000, "2"},
                                                                                    {-1'500, "-1.5"},
                                                                                    {1'234'567, "1234.567"}}) {
-    std::string out;
-    append_json_ms(out, us_value);
-    CHECK(out == text);
+    char out[kJsonMsSize];
+    CHECK(std::string(out, put_json_ms(out, us_value)) == text);
   }
   CHECK(iso_utc(0) == "1970-01-01T00:00:00.000000Z");
   CHECK(iso_utc(-1) == "1969-12-31T23:59:59.999999Z");

@@ -1,5 +1,6 @@
 #include <random>
 
+#include "capture/transcript/plain.h"
 #include "capture/transcript/transcript.h"
 #include "capture/transcript/utf8.h"
 #include "tests/catch.h"
@@ -44,4 +45,15 @@ TEST_CASE("raw keeps a malformed escape as it stands") {
   for (const char* text : {"\\", "\\x", "\\x4", "\\xg0", "\\x0g", "\\q", "a\\"}) CHECK(raw(text) == text);
   CHECK(raw("\\x4A\\x4a") == "JJ");
   CHECK(raw("\\\\x41") == "\\x41");
+}
+
+TEST_CASE("plain text ends at the first byte that is not plain, wherever that stands") {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const bool plain = byte >= 0x20 && byte < 0x7F && c != '"' && c != '\\';
+    for (size_t before = 0; before < 20; ++before)
+      for (size_t behind = 0; behind < 20; ++behind)
+        REQUIRE(plain_length(std::string(before, '~') + c + std::string(behind, ' ')) ==
+                (plain ? before + 1 + behind : before));
+  }
 }
