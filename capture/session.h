@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "capture/smtp/vocabulary.h"
 
@@ -14,6 +15,15 @@ struct Endpoint {
   std::string ip;  ///< canonical text, IPv6 without brackets; a mapped IPv4 address as IPv4
   uint16_t port = 0;
   bool operator==(const Endpoint&) const = default;
+};
+
+/// The sender's SYN, as the kernel kept it.
+struct SynFacts {
+  uint8_t ttl = 0;           ///< hop limit left
+  uint16_t mss = 0;          ///< offered; 0: none
+  int8_t window_scale = -1;  ///< shift; -1: not offered
+  bool sack = false, timestamps = false, ecn = false;
+  bool operator==(const SynFacts&) const = default;
 };
 
 /// Known when the sender was accepted.
@@ -28,6 +38,7 @@ struct SessionFacts {
   std::string filter;                ///< the entry of capture.senders that matched
   std::string body_policy = "full";  ///< full | headers | none
   uint64_t body_limit = 0;           ///< bytes of each body kept; 0: no limit
+  std::optional<SynFacts> syn = std::nullopt;
 };
 
 /// How the connection to the gateway came out.
@@ -39,12 +50,36 @@ struct GatewayConnect {
   std::string error;  ///< "ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", ... when failed
 };
 
-/// TCP_INFO of one leg at its end.
+/// What reverse DNS said of the sender when the proxy asked, as a gateway would before it greets.
+struct ReverseLookUp {
+  std::string status;          ///< of the name: ok nxdomain nodata servfail refused timeout unreachable error pending
+  std::string name;            ///< empty: none
+  std::string forward_status;  ///< of the name's addresses, the same words; empty: not asked for
+  bool verified = false;       ///< the sender's address is among them
+  int64_t name_us = 0;         ///< how long the answer took; pending: how long it has been awaited
+  int64_t forward_us = 0;
+  bool operator==(const ReverseLookUp&) const = default;
+};
+
+/// TCP_INFO of one leg.
 struct LegTransport {
   uint32_t rtt_us = 0;
   uint32_t retransmits = 0;
   uint32_t mss = 0;
+  uint32_t unacked = 0;       ///< segments sent to it that it has not acknowledged
+  uint32_t unsent = 0;        ///< bytes for it that wait in the kernel
+  uint32_t window = 0;        ///< bytes that it is willing to take; 0: none, or not known
+  uint32_t out_of_order = 0;  ///< segments that came from it behind a hole
   bool operator==(const LegTransport&) const = default;
+  /// Are bytes on their way that do not arrive?
+  bool troubled() const { return unacked > 0 || unsent > 0 || out_of_order > 0; }
+};
+
+/// Both legs at one moment: at the beginning of each long silence.
+struct PathSample {
+  int64_t at_us = 0;
+  std::optional<LegTransport> sender, gateway;
+  bool operator==(const PathSample&) const = default;
 };
 
 struct StreamTotals {
@@ -58,6 +93,8 @@ struct SessionEnd {
   int64_t at_us = 0;
   StreamTotals sender_stream, gateway_stream;
   std::optional<LegTransport> sender_leg, gateway_leg;
+  std::vector<PathSample> samples{};  ///< while it lasted, a few
+  std::optional<ReverseLookUp> ptr = std::nullopt;
   std::string proxy_cause;  ///< why the proxy itself ended it ("drain", "no-memory", ...); empty: it did not
   std::string
       capture_loss;  ///< why recording was incomplete ("overload", "disk: No space left on device"); empty: it was not

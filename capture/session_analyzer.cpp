@@ -78,6 +78,9 @@ Transcript SessionAnalyzer::finish(const SessionEnd& end) {
   t.gateway_stream = end.gateway_stream;
   t.sender_leg = end.sender_leg;
   t.gateway_leg = end.gateway_leg;
+  t.samples = end.samples;
+  t.ptr = end.ptr;
+  if (t.ptr) make_lossless(t.ptr->name);
   t.capture = counts_;
   t.capture_loss = end.capture_loss;
   t.interrupted = end.interrupted;

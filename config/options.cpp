@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 4> kLogLevel{"error", "warn", "info", "de
 // The lambdas below have no captures; this gives their return type once.
 #define SMTPSCOPE_FIELD(expression) [](Settings& s, [[maybe_unused]] size_t i) -> OptionField { return &(expression); }
 
-constexpr std::array<Option, 20> kOptions{{
+constexpr std::array<Option, 22> kOptions{{
     {.pointer = "/listeners/*/address",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.listeners[i].address),
@@ -112,6 +112,16 @@ constexpr std::array<Option, 20> kOptions{{
      .kind = OptionKind::text,
      .field = SMTPSCOPE_FIELD(s.control.token_file),
      .help = "File that holds the token which users of the review page and API must present."},
+    {.pointer = "/dns/look_up",
+     .kind = OptionKind::boolean,
+     .field = SMTPSCOPE_FIELD(s.dns.look_up),
+     .help = "Whether the name of a sender's address is looked up when the gateway's greeting is late, to tell whether "
+             "slow or missing reverse DNS is the cause."},
+    {.pointer = "/dns/resolver",
+     .kind = OptionKind::address,
+     .field = SMTPSCOPE_FIELD(s.dns.resolver),
+     .help =
+         "Address and port of the name server to ask, best the one that the gateway asks. Without it the system's."},
     {.pointer = "/log/level",
      .kind = OptionKind::choice,
      .field = SMTPSCOPE_FIELD(s.log.level),
@@ -142,13 +152,14 @@ constexpr auto kAll = [] {
   return all;
 }();
 
-constexpr std::array<OptionSection, 7> kSections{{
+constexpr std::array<OptionSection, 8> kSections{{
     {"/listeners", "Where senders connect to. A list, one object each."},
     {"/gateway", "The mail gateway that the sessions are relayed to."},
     {"/capture", "What is recorded."},
     {"/starttls", "Encrypted sessions."},
     {"/store", "Where recordings and transcripts go, and for how long."},
     {"/control", "The review page and API of a running proxy."},
+    {"/dns", "The proxy's own look-ups."},
     {"/log", "The log on stderr."},
 }};
 

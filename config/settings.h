@@ -55,6 +55,11 @@ struct ControlSettings {
   std::string token_file;
 };
 
+struct DnsSettings {
+  std::optional<HostPort> resolver;  ///< none: those of the system
+  bool look_up = true;               ///< of a sender whose greeting is late
+};
+
 struct LogSettings {
   LogLevel level = LogLevel::info;
 };
@@ -66,6 +71,7 @@ struct Settings {
   StartTlsMode starttls = StartTlsMode::pass;
   StoreSettings store;
   ControlSettings control;
+  DnsSettings dns;
   LogSettings log;
   uint32_t workers = 1;        ///< 1..64
   uint64_t drain_ms = 10'000;  ///< how long sessions may go on after SIGTERM

@@ -115,6 +115,8 @@ class Player {
       end_.proxy_cause = line.size() > 13 ? line.substr(13) : "drain";
       return analyzer_.closed({From::proxy, now_us_, CloseHow::fin});
     }
+    if (line.starts_with("dns ")) return dns(line.substr(4));
+    if (line.starts_with("path ")) return path(line.substr(5));
     if (line == "interrupted") {
       end_.interrupted = true;
       return;
@@ -158,6 +160,52 @@ class Player {
     const int64_t took_us = std::llround(number(rest.substr(space + 1)) * 1e6);
     now_us_ += took_us;
     analyzer_.connected({GatewayConnect::State::failed, now_us_, took_us, std::string(rest.substr(0, space))});
+  }
+
+  static std::vector<std::string_view> words_of(std::string_view text) {
+    std::vector<std::string_view> words;
+    while (!text.empty()) {
+      const size_t space = std::min(text.find(' '), text.size());
+      if (space > 0) words.push_back(text.substr(0, space));
+      text.remove_prefix(std::min(space + 1, text.size()));
+    }
+    return words;
+  }
+
+  void dns(std::string_view rest) {
+    const auto words = words_of(rest);
+    if (words.size() != 2 && words.size() != 3 && words.size() != 5)
+      throw std::invalid_argument("dns STATUS SECONDS [NAME [STATUS SECONDS]]");
+    end_.ptr.emplace();
+    end_.ptr->status = words[0];
+    end_.ptr->name_us = std::llround(number(words[1]) * 1e6);
+    if (words.size() < 3) return;
+    end_.ptr->name = words[2];
+    end_.ptr->forward_status = words.size() == 5 ? words[3] : "ok";
+    end_.ptr->forward_us = words.size() == 5 ? std::llround(number(words[4]) * 1e6) : 1000;
+    end_.ptr->verified = end_.ptr->forward_status == "ok";
+  }
+
+  void path(std::string_view rest) {
+    const auto words = words_of(rest);
+    if (words.size() < 2 || (words[0] != "S" && words[0] != "G"))
+      throw std::invalid_argument("path S FIELD=NUMBER..., or path G ...");
+    LegTransport leg{200, 0, 1448, 0, 0, 65'535, 0};
+    for (size_t i = 1; i < words.size(); ++i) {
+      const size_t equals = words[i].find('=');
+      if (equals == std::string_view::npos) throw std::invalid_argument("path: FIELD=NUMBER");
+      const std::string_view field = words[i].substr(0, equals);
+      uint32_t* value = field == "unacked"        ? &leg.unacked
+                        : field == "unsent"       ? &leg.unsent
+                        : field == "window"       ? &leg.window
+                        : field == "out-of-order" ? &leg.out_of_order
+                        : field == "retransmits"  ? &leg.retransmits
+                                                  : nullptr;
+      if (value == nullptr) throw std::invalid_argument("path: unacked, unsent, window, out-of-order, retransmits");
+      *value = static_cast<uint32_t>(count(words[i].substr(equals + 1)));
+    }
+    (words[0] == "S" ? end_.sender_leg : end_.gateway_leg) = leg;
+    end_.samples.push_back({now_us_, end_.sender_leg, end_.gateway_leg});
   }
 
   void use(std::string_view names) {

@@ -8,6 +8,7 @@
 namespace smtpscope {
 
 std::span<const Rule> rules_connect();
+std::span<const Rule> rules_evidence();  ///< what the proxy found out besides the bytes
 std::span<const Rule> rules_banner();
 std::span<const Rule> rules_session();  ///< 421, limits and order, in any phase
 std::span<const Rule> rules_policy();   ///< reputation, SPF, greylisting, ... in any phase

@@ -19,6 +19,7 @@ constexpr uint32_t kSectionHeader = 0x0A0D0D0A, kByteOrder = 0x1A2B3C4D, kEnhanc
 constexpr uint32_t kMaxBlock = 1 << 20;
 constexpr uint32_t kWindow = 1U << 31;              // further ahead is behind (RFC 9293 3.4)
 constexpr uint64_t kMaxStream = uint64_t{1} << 62;  // a longer one is forged
+constexpr size_t kMaxSamples = 64;
 constexpr size_t kMaxOverlapping = 64;  // sessions of one address pair that have no end yet; older ones are dropped
 
 template <class T>
@@ -97,6 +98,11 @@ T number(const json& j, const char* key) {
   return it != j.end() && it->is_number_integer() ? it->get<T>() : T{};
 }
 
+bool flag(const json& j, const char* key) {
+  const auto it = j.find(key);
+  return it != j.end() && it->is_boolean() && it->get<bool>();
+}
+
 SessionFacts facts_of(const json& j) {
   SessionFacts f;
   f.id = text(j, "id");
@@ -109,6 +115,10 @@ SessionFacts facts_of(const json& j) {
   f.filter = text(j, "filter");
   f.body_policy = text(j, "body_policy");
   f.body_limit = number<uint64_t>(j, "body_limit");
+  if (j.contains("syn_ttl"))
+    f.syn =
+        SynFacts{number<uint8_t>(j, "syn_ttl"), number<uint16_t>(j, "syn_mss"), number<int8_t>(j, "syn_window_scale"),
+                 flag(j, "syn_sack"),           flag(j, "syn_timestamps"),      flag(j, "syn_ecn")};
   return f;
 }
 
@@ -124,22 +134,43 @@ GatewayConnect connect_of(const json& j) {
   return c;
 }
 
+std::optional<LegTransport> leg_of(const json& j, const std::string& side) {
+  if (!j.contains(side + "rtt_us")) return std::nullopt;
+  const auto value = [&](const char* key) { return number<uint32_t>(j, (side + key).c_str()); };
+  return LegTransport{value("rtt_us"), value("retransmits"), value("mss"),         value("unacked"),
+                      value("unsent"), value("window"),      value("out_of_order")};
+}
+
+PathSample sample_of(const json& j) {
+  return {number<int64_t>(j, "at_us"), leg_of(j, "sender_"), leg_of(j, "gateway_")};
+}
+
+ReverseLookUp reverse_of(const json& j) {
+  return {text(j, "status"),
+          text(j, "name"),
+          text(j, "forward_status"),
+          flag(j, "verified"),
+          number<int64_t>(j, "name_us"),
+          number<int64_t>(j, "forward_us")};
+}
+
 SessionEnd end_of(const json& j) {
   SessionEnd e;
   e.at_us = number<int64_t>(j, "at_us");
   e.sender_stream = {number<uint64_t>(j, "sender_bytes"), text(j, "sender_xxh128")};
   e.gateway_stream = {number<uint64_t>(j, "gateway_bytes"), text(j, "gateway_xxh128")};
-  if (j.contains("sender_rtt_us"))
-    e.sender_leg = {number<uint32_t>(j, "sender_rtt_us"), number<uint32_t>(j, "sender_retransmits"),
-                    number<uint32_t>(j, "sender_mss")};
-  if (j.contains("gateway_rtt_us"))
-    e.gateway_leg = {number<uint32_t>(j, "gateway_rtt_us"), number<uint32_t>(j, "gateway_retransmits"),
-                     number<uint32_t>(j, "gateway_mss")};
+  e.sender_leg = leg_of(j, "sender_");
+  e.gateway_leg = leg_of(j, "gateway_");
   e.proxy_cause = text(j, "proxy_cause");
   e.capture_loss = text(j, "capture_loss");
-  const auto interrupted = j.find("interrupted");
-  e.interrupted = interrupted != j.end() && interrupted->is_boolean() && interrupted->get<bool>();
+  e.interrupted = flag(j, "interrupted");
   return e;
+}
+
+/// Both, if the second follows the first; else the second.
+ByteRange joined(const ByteRange& first, const ByteRange& second) {
+  if (first.length == 0 || first.offset + first.length != second.offset) return second;
+  return {first.offset, first.length + second.length};
 }
 
 class Reader {
@@ -184,8 +215,17 @@ class Reader {
                  Closed{from_of(text(comment, "from")).value_or(From::proxy), at_us,
                         close_how_of(text(comment, "how")).value_or(CloseHow::fin)},
                  block);
+    } else if (kind == "path/1") {
+      if (flow.samples.size() < kMaxSamples) flow.samples.push_back(sample_of(comment));
+      flow.evidence = joined(flow.evidence, block);
+    } else if (kind == "dns/1") {
+      flow.ptr = reverse_of(comment);
+      flow.evidence = joined(flow.evidence, block);
     } else if (kind == "end/1") {
-      on_record_(flow.number, end_of(comment), block);
+      SessionEnd end = end_of(comment);
+      end.samples = std::move(flow.samples);
+      end.ptr = std::move(flow.ptr);
+      on_record_(flow.number, end, joined(flow.evidence, block));
       auto& flows = flows_[key];
       flows.erase(flows.begin() + static_cast<std::ptrdiff_t>(index));
       if (flows.empty()) flows_.erase(key);
@@ -206,6 +246,9 @@ class Reader {
     int64_t started_us;
     std::array<uint32_t, 2> isn;
     uint64_t next[2];  ///< sequence numbers used so far, SYN and FIN included
+    std::vector<PathSample> samples{};
+    std::optional<ReverseLookUp> ptr{};
+    ByteRange evidence{};  ///< blocks of samples and look-up, which belong to the session's end
 
     uint32_t sequence(size_t side) const { return static_cast<uint32_t>(isn[side] + next[side]); }
     /// Of the side's next byte; its SYN may be missing (the gateway was never reached).

@@ -110,6 +110,22 @@ class Json {
   std::string out_;
 };
 
+void put_legs(Json& json, const std::optional<LegTransport>& sender, const std::optional<LegTransport>& gateway) {
+  const auto leg = [&](const std::optional<LegTransport>& t, const std::array<std::string_view, 7>& keys) {
+    if (!t) return;
+    json.number(keys[0], t->rtt_us).number(keys[1], t->retransmits).number(keys[2], t->mss);
+    if (t->troubled())
+      json.number(keys[3], t->unacked)
+          .number(keys[4], t->unsent)
+          .number(keys[5], t->window)
+          .number(keys[6], t->out_of_order);
+  };
+  leg(sender, {"sender_rtt_us", "sender_retransmits", "sender_mss", "sender_unacked", "sender_unsent", "sender_window",
+               "sender_out_of_order"});
+  leg(gateway, {"gateway_rtt_us", "gateway_retransmits", "gateway_mss", "gateway_unacked", "gateway_unsent",
+                "gateway_window", "gateway_out_of_order"});
+}
+
 /// What stands in a packet header; an IPv4 end of a mixed pair stands as a mapped address.
 AddressBytes header_bytes(const std::string& ip, bool v6) {
   AddressBytes bytes = address_bytes(ip).value_or(AddressBytes{});
@@ -244,6 +260,13 @@ void PcapngFlow::open(std::string& out, const SessionFacts& facts) {
       .number("sender_port", facts.sender.port);
   json.text("gateway_ip", facts.gateway.ip).number("gateway_port", facts.gateway.port).text("sees", facts.sees);
   json.text("filter", facts.filter).text("body_policy", facts.body_policy).number("body_limit", facts.body_limit);
+  if (const auto& syn = facts.syn)
+    json.number("syn_ttl", int{syn->ttl})
+        .number("syn_mss", syn->mss)
+        .number("syn_window_scale", int{syn->window_scale})
+        .flag("syn_sack", syn->sack)
+        .flag("syn_timestamps", syn->timestamps)
+        .flag("syn_ecn", syn->ecn);
   packet(out, {From::sender, kSyn, 0, {}, json.done()});
   ++next_[0];
 }
@@ -292,16 +315,23 @@ void PcapngFlow::close(std::string& out, const Closed& closed) {
 }
 
 void PcapngFlow::end(std::string& out, const SessionEnd& end) {
+  for (const PathSample& sample : end.samples) {
+    Json path("path/1");
+    path.number("at_us", sample.at_us);
+    put_legs(path, sample.sender, sample.gateway);
+    packet(out, {From::sender, kAck, end.at_us, {}, path.done()});
+  }
+  if (const auto& ptr = end.ptr) {
+    Json dns("dns/1");
+    dns.text("status", ptr->status).text("name", ptr->name).text("forward_status", ptr->forward_status);
+    dns.flag("verified", ptr->verified).number("name_us", ptr->name_us).number("forward_us", ptr->forward_us);
+    packet(out, {From::sender, kAck, end.at_us, {}, dns.done()});
+  }
   Json json("end/1");
   json.number("at_us", end.at_us);
   json.number("sender_bytes", end.sender_stream.bytes).text("sender_xxh128", end.sender_stream.xxh128);
   json.number("gateway_bytes", end.gateway_stream.bytes).text("gateway_xxh128", end.gateway_stream.xxh128);
-  const auto leg = [&](const std::optional<LegTransport>& t, std::string_view rtt, std::string_view retransmits,
-                       std::string_view mss) {
-    if (t) json.number(rtt, t->rtt_us).number(retransmits, t->retransmits).number(mss, t->mss);
-  };
-  leg(end.sender_leg, "sender_rtt_us", "sender_retransmits", "sender_mss");
-  leg(end.gateway_leg, "gateway_rtt_us", "gateway_retransmits", "gateway_mss");
+  put_legs(json, end.sender_leg, end.gateway_leg);
   json.text("proxy_cause", end.proxy_cause).text("capture_loss", end.capture_loss).flag("interrupted", end.interrupted);
   packet(out, {From::sender, kAck, end.at_us, {}, json.done()});
 }

@@ -237,7 +237,32 @@ StreamTotals read_stream(const Object& streams, const char* key) {
 std::optional<LegTransport> read_leg(const Object& transport, const char* key) {
   const auto o = transport.object(key);
   if (!o) return std::nullopt;
-  return LegTransport{o->number<uint32_t>("rtt_us"), o->number<uint32_t>("retransmits"), o->number<uint32_t>("mss")};
+  return LegTransport{o->number<uint32_t>("rtt_us"),       o->number<uint32_t>("retransmits"),
+                      o->number<uint32_t>("mss"),          o->number<uint32_t>("unacked"),
+                      o->number<uint32_t>("unsent_bytes"), o->number<uint32_t>("window_bytes"),
+                      o->number<uint32_t>("out_of_order")};
+}
+
+void read_transport(const Object& o, Transcript& t) {
+  t.sender_leg = read_leg(o, "sender");
+  t.gateway_leg = read_leg(o, "gateway");
+  o.each("samples", [&](const Object& sample) {
+    t.samples.push_back({sample.ms("at_ms"), read_leg(sample, "sender"), read_leg(sample, "gateway")});
+  });
+  if (const auto syn = o.object("syn"))
+    t.session.syn = SynFacts{syn->number<uint8_t>("ttl"),
+                             syn->number<uint16_t>("mss"),
+                             static_cast<int8_t>(syn->has("window_scale") ? syn->number<int8_t>("window_scale") : -1),
+                             syn->boolean("sack", false),
+                             syn->boolean("timestamps", false),
+                             syn->boolean("ecn", false)};
+}
+
+std::optional<ReverseLookUp> read_ptr(const Object& sender) {
+  const auto o = sender.object("ptr");
+  if (!o) return std::nullopt;
+  return ReverseLookUp{o->string("status"),           o->string("name"),  o->string("forward_status"),
+                       o->boolean("verified", false), o->ms("lookup_ms"), o->ms("forward_ms")};
 }
 
 void read_capture(const Object& o, Transcript& t) {
@@ -276,10 +301,8 @@ Transcript read_transcript(const json& value) {
     t.sender_stream = read_stream(*streams, "sender");
     t.gateway_stream = read_stream(*streams, "gateway");
   }
-  if (const auto transport = o.object("transport")) {
-    t.sender_leg = read_leg(*transport, "sender");
-    t.gateway_leg = read_leg(*transport, "gateway");
-  }
+  if (const auto transport = o.object("transport")) read_transport(*transport, t);
+  t.ptr = read_ptr(o.required_object("sender"));
   if (const auto tls = o.object("tls"))
     t.tls = TlsFacts{tls->string("mode"), tls->string("client_version"), tls->string("server_version"),
                      tls->string("sni"),  tls->string("alert"),          tls->boolean("application_data", false)};

@@ -254,6 +254,45 @@ void write_leg(Writer& w, const char (&key)[N], const std::optional<LegTransport
   w.number("{\"rtt_us\":", leg->rtt_us);
   w.number(",\"retransmits\":", leg->retransmits);
   w.number(",\"mss\":", leg->mss);
+  if (leg->troubled()) {
+    w.number(",\"unacked\":", leg->unacked);
+    w.number(",\"unsent_bytes\":", leg->unsent);
+    w.number(",\"window_bytes\":", leg->window);
+    w.number(",\"out_of_order\":", leg->out_of_order);
+  }
+  w.raw("}");
+}
+
+void write_samples(Writer& w, const std::vector<PathSample>& samples) {
+  w.raw(",\"samples\":[");
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (i > 0) w.raw(",");
+    w.ms("{\"at_ms\":", samples[i].at_us);
+    write_leg(w, ",\"sender\":", samples[i].sender);
+    write_leg(w, ",\"gateway\":", samples[i].gateway);
+    w.raw("}");
+  }
+  w.raw("]");
+}
+
+void write_syn(Writer& w, const SynFacts& syn) {
+  w.number(",\"syn\":{\"ttl\":", syn.ttl);
+  w.number_or_null(",\"mss\":", syn.mss);
+  w.index(",\"window_scale\":", syn.window_scale);
+  w.boolean(",\"sack\":", syn.sack);
+  w.boolean(",\"timestamps\":", syn.timestamps);
+  w.boolean(",\"ecn\":", syn.ecn);
+  w.raw("}");
+}
+
+void write_ptr(Writer& w, const std::optional<ReverseLookUp>& ptr) {
+  if (!ptr) return w.null(",\"ptr\":");
+  w.string_or_null(",\"ptr\":{\"name\":", ptr->name);
+  w.boolean(",\"verified\":", ptr->verified);
+  w.string(",\"status\":", ptr->status);
+  w.ms(",\"lookup_ms\":", ptr->name_us);
+  w.string_or_null(",\"forward_status\":", ptr->forward_status);
+  if (!ptr->forward_status.empty()) w.ms(",\"forward_ms\":", ptr->forward_us);
   w.raw("}");
 }
 
@@ -266,7 +305,8 @@ void write_session(Writer& w, const Transcript& t) {
   w.string_or_null(",\"instance\":", s.instance);
   w.string(",\"sender\":{\"ip\":", s.sender.ip);
   w.number(",\"port\":", s.sender.port);
-  w.string(",\"ptr\":null},\"gateway\":{\"ip\":", s.gateway.ip);
+  write_ptr(w, t.ptr);
+  w.string("},\"gateway\":{\"ip\":", s.gateway.ip);
   w.number(",\"port\":", s.gateway.port);
   const State state = t.connect.state;
   if (state == State::pending) {
@@ -340,6 +380,8 @@ void append_json(std::string& out, const Transcript& t) {
   write_stream(w, ",\"gateway\":", t.gateway_stream);
   write_leg(w, "},\"transport\":{\"sender\":", t.sender_leg);
   write_leg(w, ",\"gateway\":", t.gateway_leg);
+  if (t.session.syn) write_syn(w, *t.session.syn);
+  if (!t.samples.empty()) write_samples(w, t.samples);
   w.raw("}");
   write_tls(w, t.tls);
   write_capture(w, t);

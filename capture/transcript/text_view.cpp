@@ -183,9 +183,26 @@ std::string endpoint_text(const Endpoint& e) {
                                              : fmt::format("[{}]:{}", e.ip, e.port);
 }
 
+std::string look_up_text(const ReverseLookUp& ptr) {
+  const auto after = [](const std::string& status, int64_t us) {
+    return fmt::format("{} {:.1f} s", status == "pending" ? "still unanswered after" : "in",
+                       static_cast<double>(us) / 1e6);
+  };
+  if (ptr.name.empty())
+    return fmt::format("no name{}, {}", ptr.status == "pending" ? "" : " (" + ptr.status + ")",
+                       after(ptr.status, ptr.name_us));
+  return fmt::format(
+      "{}, {}; {} {}", ptr.name, after(ptr.status, ptr.name_us),
+      ptr.verified ? "it leads back to the address," : "it does not lead back to the address,",
+      ptr.forward_status == "ok" || ptr.forward_status == "pending"
+          ? after(ptr.forward_status, ptr.forward_us)
+          : fmt::format("{} in {:.1f} s", ptr.forward_status, static_cast<double>(ptr.forward_us) / 1e6));
+}
+
 void write_header(TextPage& page, const Transcript& t) {
   const std::string helo = helo_of(t);
   page.labelled("Sender", endpoint_text(t.session.sender) + (helo.empty() ? "" : ", calls itself " + helo));
+  if (t.ptr) page.labelled("DNS", look_up_text(*t.ptr));
   page.labelled("Gateway", endpoint_text(t.session.gateway) +
                                (t.connect.state == GatewayConnect::State::failed ? ", not reached: " + t.connect.error
                                 : t.connect.state == GatewayConnect::State::pending ? ", not reached"

@@ -31,6 +31,8 @@ struct Transcript {
   std::vector<Message> messages;  ///< mail_from and addresses likewise
   StreamTotals sender_stream, gateway_stream;
   std::optional<LegTransport> sender_leg, gateway_leg;
+  std::vector<PathSample> samples{};
+  std::optional<ReverseLookUp> ptr = std::nullopt;  ///< its name is lossless text
   std::optional<TlsFacts> tls;
   CaptureCounts capture;
   bool complete = true;  ///< everything that policy asks for was recorded

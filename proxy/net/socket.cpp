@@ -1,12 +1,15 @@
 #include "proxy/net/socket.h"
 
+#include "proxy/net/syn.h"
+
 #include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>  // not netinet/tcp.h: its tcp_info is of 2007
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -69,6 +72,7 @@ int listen_on(const Address& address) {
   set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   keep_alive(fd.get());
+  set(fd.get(), IPPROTO_TCP, TCP_SAVE_SYN, 1);
   if (bind(fd.get(), address.get(), address.length) != 0 || listen(fd.get(), 4096) != 0) return -errno;
   return fd.release();
 }
@@ -128,7 +132,21 @@ std::optional<LegTransport> transport_of(int fd) {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return std::nullopt;
-  return LegTransport{info.tcpi_rtt, info.tcpi_total_retrans, info.tcpi_snd_mss};
+  return LegTransport{info.tcpi_rtt,           info.tcpi_total_retrans, info.tcpi_snd_mss,    info.tcpi_unacked,
+                      info.tcpi_notsent_bytes, info.tcpi_snd_wnd,       info.tcpi_rcv_ooopack};
+}
+
+std::optional<SynFacts> syn_of(int fd) {
+  std::array<uint8_t, 256> packet{};
+  socklen_t size = packet.size();
+  if (getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, packet.data(), &size) != 0) return std::nullopt;
+  return parse_syn({packet.data(), size});
+}
+
+Endpoint peer_of(int fd) {
+  Address peer;
+  peer.length = sizeof peer.storage;
+  return getpeername(fd, peer.get(), &peer.length) == 0 ? endpoint_of(peer) : Endpoint{};
 }
 
 std::string errno_name(int error) {

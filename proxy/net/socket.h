@@ -43,6 +43,10 @@ void reset_on_close(int fd);
 /// Bytes that were written but not yet sent by the kernel.
 int unsent_bytes(int fd);
 std::optional<LegTransport> transport_of(int fd);
+/// The SYN that began an accepted connection; asked for once, the kernel then drops it. None if it did not keep it.
+std::optional<SynFacts> syn_of(int fd);
+/// The other end's address.
+Endpoint peer_of(int fd);
 
 /// "ECONNREFUSED" of ECONNREFUSED.
 std::string errno_name(int error);

@@ -14,6 +14,9 @@ namespace {
 
 constexpr uint64_t kResetWaitNs = 2'000'000'000;  // how long last bytes may take to leave before a RST follows them
 constexpr uint64_t kResetPollMs = 5;
+constexpr uint64_t kLateGreetingNs = 1'000'000'000;  // from here on the sender's name is looked up, as a gateway would
+constexpr uint64_t kLongSilenceNs = 5'000'000'000;   // from here on the state of both legs is looked at, once
+constexpr size_t kMaxSamples = 16;
 constexpr int kMaxLastReads = 4;  // of kMaxRead each, from the side that is about to be reset
 
 CloseHow how_of(int error) {
@@ -34,7 +37,8 @@ Session::Session(Worker& worker, uint64_t number, Fd sender, Fd gateway, int con
       number_(number),
       began_ns_(uv_hrtime()),
       capture_(capture.release()),
-      connect_error_(connect_error) {
+      connect_error_(connect_error),
+      last_bytes_ns_(began_ns_) {
   legs_[0].fd = std::move(sender);
   legs_[1].fd = std::move(gateway);
   legs_[1].connecting = true;
@@ -306,6 +310,10 @@ void Session::finish() {
       totals.xxh128 = hex(leg.hash ? XXH3_128bits_digest(leg.hash->state) : XXH3_128bits(nullptr, 0));
       if (!leg.connecting) (&leg == &legs_[0] ? end.sender_leg : end.gateway_leg) = transport_of(leg.fd.get());
     }
+    if (evidence_) {
+      end.samples = std::move(evidence_->samples);
+      if (evidence_->name) end.ptr = ReverseDns::facts(*evidence_->name);
+    }
     record(BatchRecord::Type::ended, From::proxy);
     capture_ = nullptr;
   }
@@ -318,6 +326,22 @@ void Session::finish() {
   worker_.retire(number_);
 }
 
+// ------------------------------------------------------------------ evidence
+
+void Session::look_around() {
+  if (capture_ == nullptr || over_ || legs_[1].connecting) return;
+  const uint64_t now = uv_hrtime();
+  const bool greeting_late = legs_[1].bytes == 0 && now - began_ns_ >= kLateGreetingNs;
+  const bool silent = now - last_bytes_ns_ >= kLongSilenceNs;
+  if (!greeting_late && !silent) return;
+  if (!evidence_) evidence_ = std::make_unique<Evidence>();
+  if (greeting_late && !evidence_->name) evidence_->name = worker_.look_up(peer_of(legs_[0].fd.get()).ip);
+  if (silent && evidence_->sampled_ns < last_bytes_ns_ && evidence_->samples.size() < kMaxSamples) {
+    evidence_->sampled_ns = now;
+    evidence_->samples.push_back({now_us(), transport_of(legs_[0].fd.get()), transport_of(legs_[1].fd.get())});
+  }
+}
+
 // ------------------------------------------------------------------ recording
 
 void Session::record(BatchRecord::Type type, From from, uint64_t length, CloseHow how) {
@@ -328,6 +352,7 @@ void Session::record(BatchRecord::Type type, From from, uint64_t length, CloseHo
 void Session::record_data(Leg& leg, size_t size) {
   leg.bytes += size;
   if (capture_ == nullptr) return;
+  last_bytes_ns_ = uv_hrtime();
   if (!leg.hash) leg.hash = std::make_unique<Hash>();
   XXH3_128bits_update(leg.hash->state, worker_.read_space(), size);
   if (worker_.overloaded()) {
@@ -339,7 +364,8 @@ void Session::record_data(Leg& leg, size_t size) {
     record_lost(leg, size);
     std::memcpy(worker_.read_space(), bytes.data(), size);
   }
-  worker_.append({capture_, now_us(), 0, size, BatchRecord::Type::data, from(leg), CloseHow::fin});
+  const auto at_us = static_cast<int64_t>((last_bytes_ns_ - began_ns_) / 1000);
+  worker_.append({capture_, at_us, 0, size, BatchRecord::Type::data, from(leg), CloseHow::fin});
 }
 
 void Session::record_lost(Leg& leg, uint64_t behind) {

@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "proxy/net/reverse_dns.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/uv_ptr.h"
 #include "proxy/relay/batch.h"
@@ -39,6 +41,8 @@ class Session {
   /// RST to a side that does not get all. `cause` stands in the transcript.
   void stop(const char* cause);
   uint64_t number() const { return number_; }
+  /// Now and then, by the worker: looks whether something is late, and gathers evidence of why.
+  void look_around();
 
  private:
   struct Hash {
@@ -97,6 +101,14 @@ class Session {
   Leg* resetting_ = nullptr;  ///< the leg that is still to be reset once its bytes are out
   UvPtr<uv_timer_t> timer_;
   uint64_t reset_deadline_ns_ = 0;
+  /// What is gathered of a captured session while it lasts; made when something is late.
+  struct Evidence {
+    std::shared_ptr<const ReverseDns::LookUp> name;
+    std::vector<PathSample> samples;
+    uint64_t sampled_ns = 0;
+  };
+  std::unique_ptr<Evidence> evidence_;
+  uint64_t last_bytes_ns_;  ///< when bytes of either side were read last
   bool over_ = false;
 };
 

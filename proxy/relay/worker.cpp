@@ -9,12 +9,14 @@
 #include <utility>
 
 #include "capture/store/instance.h"
+#include "config/units.h"
 
 namespace smtpscope {
 namespace {
 
 constexpr uint64_t kFlushMs = 20;    // how old a record may get before the recorder has it
 constexpr uint64_t kResumeMs = 100;  // after descriptors ran out
+constexpr uint64_t kLookMs = 500;    // between looks at sessions in progress
 constexpr int kAcceptsAtOnce = 64;
 constexpr int kAcceptsAtEnd = 4096;
 
@@ -54,6 +56,7 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
   });
   flush_timer_ = make_timer(&loop_, this);
   resume_timer_ = make_timer(&loop_, this);
+  look_timer_ = make_timer(&loop_, this);
   poller_ = std::make_unique<Poller>(&loop_, &Session::on_ready);
   for (Fd& fd : listeners) {
     Listener listener;
@@ -127,6 +130,8 @@ void Worker::stop_if_done() {
   burial_.reset();
   flush_timer_.reset();
   resume_timer_.reset();
+  look_timer_.reset();
+  dns_.reset();
   poller_.reset();
 }
 
@@ -184,6 +189,7 @@ bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
     facts.icid = icid;
     facts.instance = context_->instance;
     facts.sender = std::move(from);
+    facts.syn = syn_of(sender.get());
     facts.gateway = {context_->settings.gateway.address.host, context_->settings.gateway.address.port};
     facts.sees = sees;
     facts.filter = std::move(*entry);
@@ -193,6 +199,13 @@ bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
   const uint64_t number = ++numbered_;
   auto session = std::make_unique<Session>(*this, number, std::move(sender), Fd(gateway < 0 ? -1 : gateway),
                                            gateway < 0 ? -gateway : 0, std::move(capture));
+  if (look_timer_ && !uv_is_active(reinterpret_cast<uv_handle_t*>(look_timer_.get())))
+    uv_timer_start(
+        look_timer_.get(),
+        [](uv_timer_t* t) {
+          if (t->data) worker_of(t).look_around();
+        },
+        kLookMs, kLookMs);
   Session& started = *session;
   sessions_.emplace(number, std::move(session));
   started.start();
@@ -218,6 +231,26 @@ void Worker::resume() {
     if (paused_ || !accepting_) return;
     if (listener.parked) accept_some(listener, kAcceptsAtOnce);
     if (!paused_) listen(listener);
+  }
+}
+
+void Worker::look_around() {
+  for (auto& [number, session] : sessions_) session->look_around();
+  if (sessions_.empty() && look_timer_) uv_timer_stop(look_timer_.get());
+}
+
+std::shared_ptr<const ReverseDns::LookUp> Worker::look_up(const std::string& ip) {
+  const DnsSettings& settings = context_->settings.dns;
+  if (!settings.look_up || !accepting_) return nullptr;
+  try {
+    if (!dns_) {
+      const auto& resolver = settings.resolver;
+      dns_ = std::make_unique<ReverseDns>(&loop_, resolver ? format_host_port(*resolver) : "");
+    }
+    return dns_->look_up(ip);
+  } catch (const std::exception& e) {
+    if (!std::exchange(dns_failed_, true)) spdlog::warn("{}", e.what());
+    return nullptr;
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "config/settings.h"
 #include "proxy/net/poller.h"
+#include "proxy/net/reverse_dns.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/uv_ptr.h"
 #include "proxy/relay/batch.h"
@@ -56,6 +57,8 @@ class Worker {
   /// Where recv() puts up to Batch::kMaxRead bytes; valid until the next append() or read_space().
   char* read_space();
   void append(const BatchRecord& record);
+  /// A reverse look-up of an address; null if there is none to be had.
+  std::shared_ptr<const ReverseDns::LookUp> look_up(const std::string& ip);
   bool overloaded() const { return queue_.overloaded(); }
   void retire(uint64_t number);
 
@@ -79,19 +82,22 @@ class Worker {
   void make_room(size_t bytes);
   void flush_batch();
   void stop_if_done();
+  void look_around();
 
   std::shared_ptr<const RelayContext> context_;
   uv_loop_t loop_{};
   std::mutex wake_mutex_;  ///< guards wake_ against the end of the loop
   UvPtr<uv_async_t> wake_;
   UvPtr<uv_check_t> burial_;
-  UvPtr<uv_timer_t> flush_timer_, resume_timer_;
-  std::unique_ptr<Poller> poller_;  ///< of the sessions' sockets
+  UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
+  std::unique_ptr<ReverseDns> dns_;  ///< made at the first look-up
+  std::unique_ptr<Poller> poller_;   ///< of the sessions' sockets
   std::vector<Listener> listeners_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>> graveyard_;
   uint64_t numbered_ = 0;
   bool accepting_ = true, paused_ = false;
+  bool dns_failed_ = false;  ///< said in the log
 
   BatchQueue queue_;
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();

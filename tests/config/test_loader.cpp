@@ -148,7 +148,7 @@ TEST_CASE("each mistake is named with its line and column") {
        "trusted"},
       {"{\"a\\u001bb\": 1}",
        "f:1:2: /a\\x1Bb: unknown key; known here are \"listeners\", \"gateway\", \"capture\", \"starttls\", \"store\", "
-       "\"control\", \"log\", \"workers\", \"drain\""},
+       "\"control\", \"dns\", \"log\", \"workers\", \"drain\""},
   };
   for (const Row& row : rows) CHECK(error_of(row.text) == row.error);
 }
@@ -157,7 +157,7 @@ TEST_CASE("all mistakes are told, in the order of the file, up to twenty") {
   CHECK(error_of("{\"workers\": 0,\n \"x\": 1,\n \"drain\": 1, \"workers\": 3}") ==
         "f:1:13: /workers: must be a whole number from 1 to 64, not 0\n"
         "f:2:2: /x: unknown key; known here are \"listeners\", \"gateway\", \"capture\", \"starttls\", \"store\", "
-        "\"control\", "
+        "\"control\", \"dns\", "
         "\"log\", \"workers\", \"drain\"\n"
         "f:3:11: /drain: must be a text like \"10s\" or \"2m\", not 1\n"
         "f:3:14: /workers: this key stands here twice; the first is in line 1");

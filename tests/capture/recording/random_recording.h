@@ -21,12 +21,18 @@ inline uint64_t below(Random& random, uint64_t n) { return random() % n; }
 inline std::string dump(const Record& record) {
   const auto n = [](auto value) { return std::to_string(value) + ' '; };
   const auto leg = [&](const std::optional<LegTransport>& l) {
-    return l ? n(l->rtt_us) + n(l->retransmits) + n(l->mss) : std::string("- ");
+    return l ? n(l->rtt_us) + n(l->retransmits) + n(l->mss) + n(l->unacked) + n(l->unsent) + n(l->window) +
+                   n(l->out_of_order)
+             : std::string("- ");
+  };
+  const auto syn = [&](const std::optional<SynFacts>& s) {
+    return s ? n(int{s->ttl}) + n(s->mss) + n(int{s->window_scale}) + n(s->sack) + n(s->timestamps) + n(s->ecn)
+             : std::string("- ");
   };
   if (const auto* f = std::get_if<SessionFacts>(&record))
     return "facts " + f->id + ' ' + n(f->icid) + f->instance + ' ' + n(f->started_us) + f->sender.ip + ' ' +
            n(f->sender.port) + f->gateway.ip + ' ' + n(f->gateway.port) + f->sees + ' ' + f->filter + ' ' +
-           f->body_policy + ' ' + n(f->body_limit);
+           f->body_policy + ' ' + n(f->body_limit) + syn(f->syn);
   if (const auto* c = std::get_if<GatewayConnect>(&record))
     return "connect " + n(static_cast<int>(c->state)) + n(c->at_us) + n(c->took_us) + c->error;
   if (const auto* c = std::get_if<Chunk>(&record))
@@ -36,9 +42,14 @@ inline std::string dump(const Record& record) {
   if (const auto* c = std::get_if<Closed>(&record))
     return "closed " + std::string(name(c->from)) + ' ' + n(c->at_us) + std::string(name(c->how));
   const auto& e = std::get<SessionEnd>(record);
-  return "end " + n(e.at_us) + n(e.sender_stream.bytes) + e.sender_stream.xxh128 + ' ' + n(e.gateway_stream.bytes) +
-         e.gateway_stream.xxh128 + ' ' + leg(e.sender_leg) + leg(e.gateway_leg) + e.proxy_cause + ' ' + e.capture_loss +
-         ' ' + n(e.interrupted);
+  std::string evidence;
+  for (const PathSample& s : e.samples) evidence += n(s.at_us) + leg(s.sender) + leg(s.gateway);
+  if (e.ptr)
+    evidence += e.ptr->status + ' ' + e.ptr->name + ' ' + e.ptr->forward_status + ' ' + n(e.ptr->verified) +
+                n(e.ptr->name_us) + n(e.ptr->forward_us);
+  return evidence + "end " + n(e.at_us) + n(e.sender_stream.bytes) + e.sender_stream.xxh128 + ' ' +
+         n(e.gateway_stream.bytes) + e.gateway_stream.xxh128 + ' ' + leg(e.sender_leg) + leg(e.gateway_leg) +
+         e.proxy_cause + ' ' + e.capture_loss + ' ' + n(e.interrupted);
 }
 
 using Dumps = std::map<std::string, std::vector<std::string>>;  ///< by session id
@@ -96,6 +107,10 @@ class RandomSession {
       e.sender_stream = {(*random_)(), "00112233445566778899aabbccddeeff"};
       if (below(*random_, 2)) e.sender_leg = LegTransport{1, 2, 1448};
       if (below(*random_, 2)) e.gateway_leg = LegTransport{UINT32_MAX, 0, 536};
+      for (uint64_t i = below(*random_, 3); i > 0; --i)
+        e.samples.push_back({static_cast<int64_t>(i), LegTransport{1, 2, 3, 4, 5, 6, 7}, e.gateway_leg});
+      if (below(*random_, 2))
+        e.ptr = ReverseLookUp{"ok", "mx.\xff\"\x01.example", "servfail", false, 1'200, 35'000'000};
       e.capture_loss = "disk: \"full\" \\ \n\x01 gr\xc3\xbc\xc3\x9f \xff";
       e.interrupted = below(*random_, 2) == 0;
       flow_.end(out, e);
@@ -156,6 +171,7 @@ inline SessionFacts random_facts(Random& random, uint64_t number, uint64_t addre
   f.sees = "sender";
   f.filter = "192.0.2.0/24";
   f.body_limit = number % 2 ? UINT64_MAX : 0;
+  if (number % 3 == 0) f.syn = SynFacts{255, 1460, number % 2 ? int8_t{-1} : int8_t{14}, true, false, true};
   return f;
 }
 
