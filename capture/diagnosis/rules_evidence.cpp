@@ -60,9 +60,16 @@ std::optional<Trouble> trouble(const View& v, From side, Test test) {
   return Trouble{seen, last.at_us};
 }
 
-/// A message that had begun when the legs were looked at last, and never ended.
-bool in_body(const View& v, int64_t at_us) {
-  return v.broken() && v.stalled_body >= 0 && v.at(v.stalled_body)->at_us <= at_us;
+/// The event behind which bytes of a message are due that never ended: its body, or the 354 if nothing of it came; -1
+/// if there is none at this time.
+int32_t message_due(const View& v, int64_t at_us) {
+  if (!v.broken()) return -1;
+  int32_t due = v.stalled_body;
+  if (due < 0 && !v.messages.empty() && v.messages.back().body < 0) {
+    const Event* reply = v.at(v.messages.back().data_reply);
+    if (reply != nullptr && reply->code == 354) due = v.messages.back().data_reply;
+  }
+  return due >= 0 && v.at(due)->at_us <= at_us ? due : -1;
 }
 
 constexpr Rule kRules[] = {
@@ -159,9 +166,10 @@ constexpr Rule kRules[] = {
      .quiet = "use hello mail rcpt data\nS body 1200\n+10\npath S out-of-order=0\n+110\nS timeout\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
        const auto seen = trouble(v, From::sender, [](const LegTransport& l) { return l.out_of_order > 0; });
-       if (!seen || !in_body(v, seen->at_us) || v.closed_by(From::gateway)) return std::nullopt;
-       Match m = match_missing(v, v.stalled_body, From::sender);
-       m.at_us = v.at(v.stalled_body)->end_us;
+       const int32_t due = seen ? message_due(v, seen->at_us) : -1;
+       if (due < 0 || v.closed_by(From::gateway)) return std::nullopt;
+       Match m = match_missing(v, due, From::sender);
+       m.at_us = v.at(due)->end_us;
        m.got = fmt::format("{} segments behind a hole, then silence", seen->leg->out_of_order);
        m.confidence = Confidence::likely;
        return m;
@@ -181,7 +189,7 @@ constexpr Rule kRules[] = {
      .check = [](const View& v) -> std::optional<Match> {
        const auto seen =
            trouble(v, From::gateway, [](const LegTransport& l) { return l.unsent > 0 && l.window < l.mss; });
-       if (!seen || !in_body(v, seen->at_us) || v.first_close < 0) return std::nullopt;
+       if (!seen || message_due(v, seen->at_us) < 0 || v.first_close < 0) return std::nullopt;
        Match m = match_event(v, v.first_close);
        m.at_us = seen->at_us;
        m.got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg->window, seen->leg->unsent);
@@ -207,7 +215,7 @@ constexpr Rule kRules[] = {
        if (!seen || !v.broken() || v.first_close < 0) return std::nullopt;
        Match m = match_event(v, v.first_close);
        m.at_us = seen->at_us;
-       m.phase = in_body(v, seen->at_us) ? Phase::body : v.at(v.first_close)->phase;
+       m.phase = message_due(v, seen->at_us) >= 0 ? Phase::body : v.at(v.first_close)->phase;
        m.got = fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg->unacked,
                            seen->leg->retransmits);
        m.confidence = Confidence::likely;

@@ -18,7 +18,7 @@ struct ReadReport {
   std::string error;             ///< what was wrong, for a person; empty: nothing
 };
 
-/// `flow` numbers the sessions of the file from 0; `block` is where in the file the record's block stands. Chunk bytes
+/// `flow` numbers the sessions of the file from 0; `block` is where in the file the record stands. Chunk bytes
 /// point into `file`. Each session's records come in their order: SessionFacts first, SessionEnd last if there is one.
 using OnRecord = std::function<void(uint64_t flow, const Record& record, ByteRange block)>;
 ReadReport read_recording(std::string_view file, const OnRecord& on_record);
