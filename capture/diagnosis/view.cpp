@@ -207,11 +207,10 @@ std::string View::seconds(int64_t us) const {
   return fmt::format("{:.1f} s", static_cast<double>(us) / 1e6);
 }
 
-std::string View::looks_like_limit(int64_t us) const {
+std::string looks_like_limit(int64_t us, int64_t resolution_us) {
   static constexpr std::array<int64_t, 12> kLimits{5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600};
   for (const int64_t limit : kLimits) {
-    // Among coarse times, a short one is near some limit by chance.
-    if (limit * kSecond < 30 * c.session.resolution_us) continue;
+    if (limit * kSecond < 30 * resolution_us) continue;
     const int64_t off = us - limit * kSecond;
     if (off > -kSecond / 4 && off < kSecond) return fmt::format("; that looks like a limit of {} s", limit);
   }

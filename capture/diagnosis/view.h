@@ -17,6 +17,10 @@ inline constexpr int64_t kProbe = kSecond / 4;
 /// From here on a reply is called slow.
 inline constexpr int64_t kSlow = 5 * kSecond;
 
+/// "; that looks like a limit of 30 s" if the time is near a usual limit, else "". Among coarse times, a short one is
+/// near some limit by chance, so it is not named.
+std::string looks_like_limit(int64_t us, int64_t resolution_us = 0);
+
 struct View {
   explicit View(const Case& session);
 
@@ -62,8 +66,7 @@ struct View {
   bool at_least(int64_t us, int64_t limit) const { return us - c.session.resolution_us >= limit; }
   /// "30.0 s", or "30 s (+-1 s)" where times are whole seconds.
   std::string seconds(int64_t us) const;
-  /// "; that looks like a limit of 30 s" if the time is near a usual limit, else "".
-  std::string looks_like_limit(int64_t us) const;
+  std::string looks_like_limit(int64_t us) const { return smtpscope::looks_like_limit(us, c.session.resolution_us); }
   /// The last reply before the first close; null if there is none.
   const Event* last_reply() const;
   /// How long the side that owed bytes had been silent when the session ended.

@@ -65,6 +65,7 @@ void InjectionLog::chunk(const Chunk& chunk, std::string& out) {
 }
 
 void InjectionLog::missing(const Hole& hole, std::string& out) {
+  flush(peer_of(hole.from), out);
   flush(hole.from, out);
   head(hole.at_us, hole.from == From::sender ? "Missing from" : "Missing to", out);
   out += fmt::format("{} bytes ({})\n", hole.length, harmless(hole.reason));

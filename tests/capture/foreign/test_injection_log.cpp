@@ -79,6 +79,9 @@ TEST_CASE("injection log: the gateway's own form, with the message's end left ou
   const std::string json = json_of(t);
   CHECK(json.find("\"source\":\"injection-log\",\"resolution_ms\":1000") != std::string::npos);
   CHECK(json.find("\"connect_ms\":null") != std::string::npos);
+  const auto read_back = read_json(json, nullptr);
+  REQUIRE(read_back);
+  CHECK(json_of(*read_back) == json);
   const std::string text = render_text(t, {});
   CHECK(text.find("Sender    172.16.0.22, calls itself mail.remotehost.com") != std::string::npos);
   CHECK(text.find("2003-04-02 14:30:04 UTC, for 4 s") != std::string::npos);
