@@ -9,10 +9,10 @@ constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\
 
 /// The gateway ended the connection before its greeting was whole.
 std::optional<Match> closed_before_banner(const View& v, bool partial, bool reset) {
-  if (!v.broken() || v.banner >= 0 || !v.closed_by(From::gateway)) return std::nullopt;
+  if (!v.broken() || !v.banner_owed() || !v.closed_by(From::gateway)) return std::nullopt;
   if ((v.cut_reply >= 0) != partial || (!partial && (v.close()->how != CloseHow::fin) != reset)) return std::nullopt;
   Match m = match_event(v, v.first_close);
-  m.got += " after " + seconds(v.close()->at_us);
+  m.got += " after " + v.seconds(v.close()->at_us);
   if (partial) m.got += ", in the middle of \"" + v.at(v.cut_reply)->text + "\"";
   return m;
 }
@@ -74,6 +74,7 @@ constexpr Rule kRules[] = {
        if (e == nullptr || e->kind != Event::Kind::command || e->verb == Verb::http) return std::nullopt;
        if (v.banner < 0 && e->verb == Verb::quit) return std::nullopt;  // it took its leave
        if (v.c.session.instance.empty() && v.seen(From::gateway) == 0) return std::nullopt;
+       if (v.c.session.begins_late) return std::nullopt;
        const bool early = v.banner >= 0 ? v.first_sent < v.banner : v.first_close < 0 || v.first_sent < v.first_close;
        if (!early || (v.banner < 0 && v.cut_reply >= 0)) return std::nullopt;
        return match_event(v, v.first_sent);
@@ -131,17 +132,17 @@ constexpr Rule kRules[] = {
      .fires = "+30\nS!fin\nG fin\n",
      .quiet = "+30\nuse hello mail rcpt data body accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (!v.broken() || v.banner >= 0 || !v.closed_by(From::sender) ||
+       if (!v.broken() || !v.banner_owed() || !v.closed_by(From::sender) ||
            v.c.connect.state == GatewayConnect::State::failed)
          return std::nullopt;
        if (v.c.connect.state == GatewayConnect::State::pending && v.seen(From::gateway) == 0) return std::nullopt;
        Match m = match_event(v, v.first_close);
        const int64_t waited = v.silence_us();
-       m.got += " after " + seconds(waited);
-       m.why = "The gateway had sent no greeting when the sender left after " + seconds(waited) +
-               looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes.";
+       m.got += " after " + v.seconds(waited);
+       m.why = "The gateway had sent no greeting when the sender left after " + v.seconds(waited) +
+               v.looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes.";
        if (waited < kImpatient) m.party = Party::sender;
-       if (waited < 300 * kSecond) m.confidence = Confidence::likely;
+       if (!v.at_least(waited, 300 * kSecond)) m.confidence = Confidence::likely;
        return m;
      }},
     {.code = "banner-not-smtp",
@@ -175,9 +176,9 @@ constexpr Rule kRules[] = {
      .check = [](const View& v) -> std::optional<Match> {
        const Event* e = v.at(v.banner);
        const int64_t since = v.c.connect.state == GatewayConnect::State::connected ? v.c.connect.at_us : 0;
-       if (e == nullptr || e->at_us - since < kSlow) return std::nullopt;
+       if (e == nullptr || !v.at_least(e->at_us - since, kSlow)) return std::nullopt;
        Match m = match_event(v, v.banner);
-       m.got = "the greeting after " + seconds(e->at_us - since);
+       m.got = "the greeting after " + v.seconds(e->at_us - since);
        return m;
      }},
     {.code = "banner-too-many-connections",

@@ -17,7 +17,7 @@ std::optional<Match> failed_with(const View& v, std::initializer_list<std::strin
   for (size_t i = 0; i < v.events.size() && m.event < 0; ++i)
     if (v.events[i].kind == Event::Kind::note && v.events[i].phase == Phase::connect) m.event = static_cast<int32_t>(i);
   m.at_us = v.c.connect.at_us;
-  m.got = v.c.connect.error + " after " + seconds(v.c.connect.took_us);
+  m.got = v.c.connect.error + " after " + v.seconds(v.c.connect.took_us);
   return m;
 }
 
@@ -72,7 +72,7 @@ constexpr Rule kRules[] = {
        if (v.broken() && v.c.connect.state == GatewayConnect::State::pending && v.banner < 0 && v.close() != nullptr &&
            v.seen(From::gateway) == 0) {
          Match m = match_missing(v, v.first_close, From::gateway);
-         m.got = "no answer for " + seconds(v.close()->at_us);
+         m.got = "no answer for " + v.seconds(v.close()->at_us);
          return m;
        }
        return failed_with(v, {"ETIMEDOUT"});

@@ -49,7 +49,7 @@ std::string progress(const View& v) {
 bool silent_in_body(const View& v) {
   if (!in_body(v)) return false;
   const Event* next = after_body(v);
-  return next != nullptr && next->from == From::gateway && next->at_us - last_body_time(v) >= kSlow;
+  return next != nullptr && next->from == From::gateway && v.at_least(next->at_us - last_body_time(v), kSlow);
 }
 
 std::optional<Match> body_closed(const View& v, From from, bool fin) {
@@ -59,7 +59,7 @@ std::optional<Match> body_closed(const View& v, From from, bool fin) {
   if (last != nullptr && last->phase == Phase::body && last->code >= 400) return std::nullopt;
   Match m = match_event(v, v.first_close);
   m.why = progress(v) + " when the " + std::string(name(from)) + (fin ? " closed" : " broke off") +
-          " the connection, " + seconds(v.silence_us()) + " after the last of them.";
+          " the connection, " + v.seconds(v.silence_us()) + " after the last of them.";
   return m;
 }
 
@@ -86,14 +86,14 @@ std::optional<Match> left_before_final_reply(const View& v) {
     if (body != nullptr) since = body->end_us;
   }
   const int64_t waited = v.close()->at_us - since;
-  m.got += " after " + seconds(waited);
-  m.why = "The sender left " + seconds(waited) + " after the end of the message" + looks_like_limit(waited) +
+  m.got += " after " + v.seconds(waited);
+  m.why = "The sender left " + v.seconds(waited) + " after the end of the message" + v.looks_like_limit(waited) +
           ", without waiting for the reply. ";
   m.why += unread != nullptr ? "The gateway accepted the message afterwards, so the sender will send it again: the "
                                "recipients get it twice."
                              : "The gateway may have accepted the message; if so, the sender's next attempt makes a "
                                "duplicate.";
-  if (unread == nullptr && waited >= kSlow) m.party = Party::gateway;
+  if (unread == nullptr && v.at_least(waited, kSlow)) m.party = Party::gateway;
   if (unread != nullptr && v.close()->how == CloseHow::fin) m.confidence = Confidence::likely;
   return m;
 }
@@ -102,7 +102,7 @@ std::optional<Match> final_reply_closed(const View& v, bool fin) {
   if (!final_reply_owed(v) || !v.closed_by(From::gateway) || (v.close()->how == CloseHow::fin) != fin)
     return std::nullopt;
   Match m = match_event(v, v.first_close);
-  m.got += " after " + seconds(v.silence_us());
+  m.got += " after " + v.seconds(v.silence_us());
   return m;
 }
 
@@ -125,8 +125,8 @@ constexpr Rule kRules[] = {
        if (!silent_in_body(v)) return std::nullopt;
        Match m = match_missing(v, v.stalled_body >= 0 ? v.stalled_body : v.messages.back().data_reply, From::sender);
        m.at_us = last_body_time(v);
-       m.got = "silence for " + seconds(after_body(v)->at_us - m.at_us);
-       m.why = progress(v) + "; then the sender was silent for " + seconds(after_body(v)->at_us - m.at_us) +
+       m.got = "silence for " + v.seconds(after_body(v)->at_us - m.at_us);
+       m.why = progress(v) + "; then the sender was silent for " + v.seconds(after_body(v)->at_us - m.at_us) +
                " and the gateway ended the session.";
        return m;
      }},

@@ -11,7 +11,7 @@ constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\
 /// The session ended between commands or while a reply other than the banner's or the message's was owed, and not
 /// inside TLS: those have rules of their own.
 bool ordinary_end(const View& v) {
-  if (!v.cut_short() || v.banner < 0 || v.c.tls) return false;
+  if (!v.cut_short() || v.banner_owed() || v.inside_tls()) return false;
   const Phase phase = v.close()->phase;
   if (phase == Phase::body || phase == Phase::end_of_data || phase == Phase::banner) return false;
   // A side that leaves after a refusal has its reason, which has its own rule.
@@ -37,7 +37,7 @@ std::string owed_text(const View& v) {
 
 std::optional<Match> gateway_ended(const View& v, bool fin) {
   if (!ordinary_end(v) || !v.closed_by(From::gateway) || (v.close()->how == CloseHow::fin) != fin) return std::nullopt;
-  if (!v.gateway_owes() && v.silence_us() >= kSlow) return std::nullopt;  // sender-silent
+  if (!v.gateway_owes() && v.at_least(v.silence_us(), kSlow)) return std::nullopt;  // sender-silent
   const Event* last = v.last_reply();
   if (last != nullptr && (last->code >= 400 || last->code == 221)) return std::nullopt;  // it had said so
   Match m = match_event(v, v.first_close);
@@ -62,13 +62,13 @@ constexpr Rule kEnd[] = {
      .quiet = "use hello mail rcpt data body accepted bye\nproxy closed drain\n",
      .check = [](const View& v) -> std::optional<Match> {
        if (!v.broken() || v.close() == nullptr || !v.closed_by(From::proxy)) return std::nullopt;
-       const bool gateway = v.banner < 0 || v.cut_reply >= 0 || (v.unanswered >= 0 && v.stalled_body < 0);
+       const bool gateway = v.banner_owed() || v.cut_reply >= 0 || (v.unanswered >= 0 && v.stalled_body < 0);
        Match m = match_missing(v, v.first_close, gateway ? From::gateway : From::sender);
        m.got = "the proxy's own end of the session";
        m.phase = v.close()->phase;
        if (!v.c.end.proxy_cause.empty())
-         m.why = "smtpscope ended the session itself (" + v.c.end.proxy_cause + ") after " + seconds(v.close()->at_us) +
-                 ".";
+         m.why = "smtpscope ended the session itself (" + v.c.end.proxy_cause + ") after " +
+                 v.seconds(v.close()->at_us) + ".";
        return m;
      }},
     {.code = "sender-silent",
@@ -82,12 +82,12 @@ constexpr Rule kEnd[] = {
      .fires = "use hello\n+300\nG!fin\nS fin\n",
      .quiet = "use hello mail rcpt data body accepted\n+300\nG fin\nS fin\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (!ordinary_end(v) || !v.closed_by(From::gateway) || v.gateway_owes() || v.silence_us() < kSlow)
+       if (!ordinary_end(v) || !v.closed_by(From::gateway) || v.gateway_owes() || !v.at_least(v.silence_us(), kSlow))
          return std::nullopt;
        Match m = match_event(v, v.first_close);
        m.phase = missing_phase(v);
-       m.got = "silence for " + seconds(v.silence_us());
-       m.why = "The sender sent nothing for " + seconds(v.silence_us()) + looks_like_limit(v.silence_us()) +
+       m.got = "silence for " + v.seconds(v.silence_us());
+       m.why = "The sender sent nothing for " + v.seconds(v.silence_us()) + v.looks_like_limit(v.silence_us()) +
                " of the gateway, which then closed the connection.";
        return m;
      }},
@@ -129,7 +129,7 @@ constexpr Rule kEnd[] = {
      .fires = "use hello mail\nS RCPT TO:<b@gw.example>\n+60\nS!fin\nG fin\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\n+60\nG 250 ok\nuse data body accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (!v.broken() || v.banner < 0 || v.c.tls || !v.closed_by(From::sender) || !v.gateway_owes())
+       if (!v.broken() || v.banner_owed() || v.inside_tls() || !v.closed_by(From::sender) || !v.gateway_owes())
          return std::nullopt;
        const Event* waiting = v.waiting();
        if (waiting == nullptr || waiting->phase == Phase::quit || v.at(v.stalled_body) != nullptr) return std::nullopt;
@@ -139,10 +139,11 @@ constexpr Rule kEnd[] = {
        const int64_t waited = v.silence_us();
        Match m = match_event(v, v.first_close);
        m.phase = waiting->phase;
-       m.got += " after " + seconds(waited);
-       m.why = "The sender left after " + seconds(waited) + looks_like_limit(waited) + ", while " + owed_text(v) + ".";
+       m.got += " after " + v.seconds(waited);
+       m.why =
+           "The sender left after " + v.seconds(waited) + v.looks_like_limit(waited) + ", while " + owed_text(v) + ".";
        if (waited < kImpatient) m.party = Party::sender;
-       if (waited < 300 * kSecond) m.confidence = Confidence::likely;
+       if (!v.at_least(waited, 300 * kSecond)) m.confidence = Confidence::likely;
        return m;
      }},
     {.code = "sender-left",
@@ -162,8 +163,8 @@ constexpr Rule kEnd[] = {
        Match m = match_event(v, v.first_close);
        m.phase = missing_phase(v);
        m.why = std::string("The sender ") + (v.close()->how == CloseHow::fin ? "closed" : "broke off") +
-               " the connection " + seconds(v.silence_us()) + " after the gateway's last reply, while " + owed_text(v) +
-               ".";
+               " the connection " + v.seconds(v.silence_us()) + " after the gateway's last reply, while " +
+               owed_text(v) + ".";
        return m;
      }},
     {.code = "reply-slow",
@@ -180,10 +181,10 @@ constexpr Rule kEnd[] = {
      .quiet = "use hello mail rcpt data body\n+3\nuse accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
        const Event* e = v.at(v.slowest);
-       if (e == nullptr || v.slowest_us < kSlow) return std::nullopt;
+       if (e == nullptr || !v.at_least(v.slowest_us, kSlow)) return std::nullopt;
        Match m = match_event(v, v.slowest);
        m.phase = e->phase;
-       m.got = "the reply after " + seconds(v.slowest_us);
+       m.got = "the reply after " + v.seconds(v.slowest_us);
        return m;
      }},
 };

@@ -69,7 +69,7 @@ constexpr Rule kHelo[] = {
 #define GRANTED "use hello\nS STARTTLS\nG 220 2.0.0 Ready to start TLS\n"
 
 bool handshake_broke(const View& v) {
-  return v.broken() && v.c.tls && v.c.tls->mode == "starttls" && !v.c.tls->application_data;
+  return v.broken() && v.inside_tls() && v.c.tls->mode == "starttls" && !v.c.tls->application_data;
 }
 
 int32_t first_alert(const View& v) {
@@ -164,9 +164,9 @@ constexpr Rule kTls[] = {
          if (e.kind == Event::Kind::tls) return std::nullopt;
        Match m = match_event(v, v.first_close);
        if (v.closed_by(From::gateway)) {
-         if (v.silence_us() < kSlow) m.party = Party::gateway;
+         if (!v.at_least(v.silence_us(), kSlow)) m.party = Party::gateway;
          m.why = "The gateway granted STARTTLS, no ClientHello came, and the gateway ended the connection after " +
-                 seconds(v.silence_us()) + ".";
+                 v.seconds(v.silence_us()) + ".";
        }
        return m;
      }},

@@ -94,7 +94,9 @@ SessionFacts script_facts() {
 
 class Player {
  public:
-  Player() : analyzer_(script_facts()) {}
+  explicit Player(std::function<void(const Record&)> tap) : analyzer_(script_facts()), tap_(std::move(tap)) {
+    tell(analyzer_.facts());
+  }
 
   void line(std::string_view line) {
     if (line.empty() || line[0] == '#') return;
@@ -113,7 +115,7 @@ class Player {
     if (line.starts_with("hole ")) return hole(line.substr(5));
     if (line.starts_with("proxy closed")) {
       end_.proxy_cause = line.size() > 13 ? line.substr(13) : "drain";
-      return analyzer_.closed({From::proxy, now_us_, CloseHow::fin});
+      return close(From::proxy, CloseHow::fin, false);
     }
     if (line.starts_with("dns ")) return dns(line.substr(4));
     if (line.starts_with("path ")) return path(line.substr(5));
@@ -130,6 +132,7 @@ class Player {
     end_.at_us = now_us_;
     end_.sender_stream.bytes = sent(From::sender);
     end_.gateway_stream.bytes = sent(From::gateway);
+    tell(end_);
     PlayedScript played;
     played.transcript = analyzer_.finish(end_);
     played.mark = mark_;
@@ -139,14 +142,23 @@ class Player {
  private:
   uint64_t& sent(From from) { return from == From::sender ? sender_bytes_ : gateway_bytes_; }
 
+  void tell(const Record& record) const {
+    if (tap_) tap_(record);
+  }
+
   void mark(std::optional<From> side, bool close, uint64_t bytes) {
     if (mark_) throw std::invalid_argument("a second mark");
     mark_ = ScriptMark{side, close, now_us_, sender_bytes_, gateway_bytes_, bytes};
   }
 
+  void connected(const GatewayConnect& connect) {
+    tell(connect);
+    analyzer_.connected(connect);
+  }
+
   void reach_gateway() {
     if (std::exchange(connect_said_, true)) return;
-    analyzer_.connected({GatewayConnect::State::connected, 0, 0, ""});
+    connected({GatewayConnect::State::connected, 0, 0, ""});
   }
 
   void connect(std::string_view rest) {
@@ -159,7 +171,7 @@ class Player {
     if (space == std::string_view::npos) throw std::invalid_argument("connect failed ERROR SECONDS");
     const int64_t took_us = std::llround(number(rest.substr(space + 1)) * 1e6);
     now_us_ += took_us;
-    analyzer_.connected({GatewayConnect::State::failed, now_us_, took_us, std::string(rest.substr(0, space))});
+    connected({GatewayConnect::State::failed, now_us_, took_us, std::string(rest.substr(0, space))});
   }
 
   static std::vector<std::string_view> words_of(std::string_view text) {
@@ -229,7 +241,9 @@ class Player {
     reach_gateway();
     const From from = rest[0] == 'S' ? From::sender : From::gateway;
     const uint64_t length = count(rest.substr(2));
-    analyzer_.hole({from, now_us_, sent(from), length, "lost"});
+    const Hole hole{from, now_us_, sent(from), length, "lost"};
+    tell(hole);
+    analyzer_.hole(hole);
     sent(from) += length;
   }
 
@@ -259,16 +273,20 @@ class Player {
 
   void bytes(From from, const std::string& text, bool marked) {
     if (marked) mark(from, false, text.size());
-    analyzer_.chunk({from, now_us_, sent(from), text});
+    const Chunk chunk{from, now_us_, sent(from), text};
+    tell(chunk);
+    analyzer_.chunk(chunk);
     sent(from) += text.size();
   }
 
   void close(From from, CloseHow how, bool marked) {
     if (marked) mark(from, true, 0);
+    tell(Closed{from, now_us_, how});
     analyzer_.closed({from, now_us_, how});
   }
 
   SessionAnalyzer analyzer_;
+  std::function<void(const Record&)> tap_;
   SessionEnd end_;
   int64_t now_us_ = 0;
   uint64_t sender_bytes_ = 0, gateway_bytes_ = 0;
@@ -278,8 +296,8 @@ class Player {
 
 }  // namespace
 
-PlayedScript play_script(std::string_view script) {
-  Player player;
+PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap) {
+  Player player(tap);
   size_t number_of_line = 0;
   try {
     while (!script.empty()) {

@@ -20,10 +20,12 @@
 // Empty lines and lines that begin with # are skipped. Steps without a `+` are 1 ms apart.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "capture/recording/record.h"
 #include "capture/transcript/transcript.h"
 
 namespace smtpscope {
@@ -42,6 +44,7 @@ struct PlayedScript {
   std::optional<ScriptMark> mark;
 };
 
-PlayedScript play_script(std::string_view script);
+/// `tap`, if any, gets the records that the script stands for, the facts first and the end last.
+PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap = {});
 
 }  // namespace smtpscope

@@ -5,6 +5,7 @@
 namespace smtpscope {
 namespace {
 
+constexpr std::string_view kBeginsLate = "What is known of this session begins in its middle.";
 constexpr int64_t kPatience = 10 * kSecond;  // a check that needs no mail is over by then
 
 std::string say(View& view, Verdict verdict, std::string reason = "") {
@@ -14,6 +15,7 @@ std::string say(View& view, Verdict verdict, std::string reason = "") {
 
 bool explicit_failure(const View& v, const Message& m) {
   if (v.refused(m.mail_reply) || v.refused(m.data_reply) || v.refused(m.final_reply)) return true;
+  if (m.data >= 0 && v.refused(v.replies[static_cast<size_t>(m.data)])) return true;  // a BDAT that is none
   return !m.recipients.empty() &&
          std::all_of(m.recipients.begin(), m.recipients.end(), [](const Recipient& r) { return r.code >= 400; });
 }
@@ -24,6 +26,10 @@ std::string blind_reason(const View& v) {
   if (!v.c.end.capture_loss.empty()) return "Parts of the session were not recorded (" + v.c.end.capture_loss + ").";
   if (v.c.counts.gaps > 0) return "Bytes are missing from the recording where it matters.";
   if (v.events.size() >= 20'000) return "The session is longer than what is kept of it.";
+  if (v.c.session.begins_late) return std::string(kBeginsLate);
+  if (v.c.session.source == "injection-log" && v.close() == nullptr && !v.took_leave())
+    return "The log shows no end of the session (no QUIT with 221, no 421), and does not record who closed the "
+           "connection, or how.";
   if (v.c.session.instance.empty()) {  // a foreign capture may have heard one side only
     const uint64_t sender = v.seen(From::sender), gateway = v.seen(From::gateway);
     if (gateway == 0 && sender > 0) return "The capture holds only the sender's side of the session.";
@@ -64,9 +70,9 @@ std::string decide_banner(View& v, const std::string& blind) {
 
 std::string decide_without_mail(View& v, const std::string& blind) {
   if (v.c.connect.state == GatewayConnect::State::failed) return say(v, Verdict::breakdown);
-  if (v.banner < 0) return decide_banner(v, blind);
-  const Event& banner = *v.at(v.banner);
-  if (banner.code < 200 || banner.code >= 300) return say(v, Verdict::breakdown);
+  if (v.banner_owed()) return decide_banner(v, blind);
+  if (const Event* banner = v.at(v.banner); banner != nullptr && (banner->code < 200 || banner->code >= 300))
+    return say(v, Verdict::breakdown);
   for (const Event& e : v.events)
     if (e.verb == Verb::http) return say(v, Verdict::breakdown);
   for (const int32_t refusal : v.refusals)
@@ -140,11 +146,16 @@ std::string decide_verdict(View& v) {
     return say(v, Verdict::breakdown);
   }
   if (delivered > 0) return say(v, Verdict::delivered);
-  if (v.c.tls) {
+  if (v.inside_tls()) {
     if (v.c.tls->application_data)
       return say(v, Verdict::unknown,
                  "The session went on inside TLS, which was passed through unread: how it ended cannot be seen.");
     return blind.empty() ? say(v, Verdict::breakdown) : say(v, Verdict::unknown, blind);
+  }
+  if (v.c.session.begins_late) {
+    for (const int32_t refusal : v.refusals)
+      if (matters_without_mail(v, refusal)) return say(v, Verdict::breakdown);
+    return say(v, Verdict::unknown, std::string(kBeginsLate) + " No message is seen in it.");
   }
   if (withdrawn > 0)
     return say(v, Verdict::no_mail, "The sender asked whether an address is accepted and sent no message.");

@@ -151,8 +151,7 @@ const Event* View::waiting() const {
 }
 
 int64_t View::owed_since() const {
-  if (banner < 0 || at(banner) == nullptr)
-    return c.connect.state == GatewayConnect::State::connected ? c.connect.at_us : 0;
+  if (banner_owed()) return c.connect.state == GatewayConnect::State::connected ? c.connect.at_us : 0;
   if (const Event* e = at(unanswered)) return e->end_us;
   int64_t since = 0;
   for (const Event& e : events)
@@ -183,11 +182,35 @@ From owes(const std::vector<Event>& events, const std::vector<Message>&, int64_t
   return !banner || asked > answered ? From::gateway : From::sender;
 }
 
-std::string seconds(int64_t us) { return fmt::format("{:.1f} s", static_cast<double>(us) / 1e6); }
+bool View::inside_tls() const {
+  if (!c.tls) return false;
+  const Event* hello = at(helo_ok);
+  const Event* asked = hello == nullptr ? nullptr : at(hello->answers);
+  if (asked == nullptr) return true;
+  for (int32_t i = hello->answers; i >= 0; --i)
+    if (at(i)->verb == Verb::starttls) return false;
+  return true;
+}
 
-std::string looks_like_limit(int64_t us) {
+bool View::took_leave() const {
+  for (size_t i = events.size(); i-- > 0;) {
+    const Event& e = events[i];
+    if (e.kind == Event::Kind::reply) return e.code == 421 || (e.code == 221 && quit >= 0);
+    if (e.kind != Event::Kind::note && e.kind != Event::Kind::close) return false;
+  }
+  return false;
+}
+
+std::string View::seconds(int64_t us) const {
+  const int64_t grain = c.session.resolution_us;
+  if (grain >= kSecond) return fmt::format("{} s (+-{} s)", us / kSecond, grain / kSecond);
+  return fmt::format("{:.1f} s", static_cast<double>(us) / 1e6);
+}
+
+std::string looks_like_limit(int64_t us, int64_t resolution_us) {
   static constexpr std::array<int64_t, 12> kLimits{5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600};
   for (const int64_t limit : kLimits) {
+    if (limit * kSecond < 30 * resolution_us) continue;
     const int64_t off = us - limit * kSecond;
     if (off > -kSecond / 4 && off < kSecond) return fmt::format("; that looks like a limit of {} s", limit);
   }

@@ -17,6 +17,10 @@ inline constexpr int64_t kProbe = kSecond / 4;
 /// From here on a reply is called slow.
 inline constexpr int64_t kSlow = 5 * kSecond;
 
+/// "; that looks like a limit of 30 s" if the time is near a usual limit, else "". Among coarse times, a short one is
+/// near some limit by chance, so it is not named.
+std::string looks_like_limit(int64_t us, int64_t resolution_us = 0);
+
 struct View {
   explicit View(const Case& session);
 
@@ -51,7 +55,18 @@ struct View {
   /// The sender or the gateway ended a session that was not over: no QUIT before, and mail undone.
   bool cut_short() const { return broken() && close() != nullptr && (quit < 0 || quit > first_close); }
   /// Does the gateway owe the banner or a reply at the end?
-  bool gateway_owes() const { return banner < 0 || cut_reply >= 0 || unanswered >= 0; }
+  bool gateway_owes() const { return banner_owed() || cut_reply >= 0 || unanswered >= 0; }
+  /// Was the greeting still to come at the end? (It is not known of a session that begins late.)
+  bool banner_owed() const { return banner < 0 && !c.session.begins_late; }
+  /// Is what followed STARTTLS hidden? It is not where plain SMTP goes on behind it, as in a log.
+  bool inside_tls() const;
+  /// Did both sides take their leave (QUIT and 221), or the gateway with a 421? Then no close has to tell of it.
+  bool took_leave() const;
+  /// Is a time taken from this session surely at least this limit?
+  bool at_least(int64_t us, int64_t limit) const { return us - c.session.resolution_us >= limit; }
+  /// "30.0 s", or "30 s (+-1 s)" where times are whole seconds.
+  std::string seconds(int64_t us) const;
+  std::string looks_like_limit(int64_t us) const { return smtpscope::looks_like_limit(us, c.session.resolution_us); }
   /// The last reply before the first close; null if there is none.
   const Event* last_reply() const;
   /// How long the side that owed bytes had been silent when the session ended.
@@ -86,10 +101,6 @@ struct View {
 /// Which side owed the next bytes at this time: gateway while the banner or a reply was missing, else the sender.
 From owes(const std::vector<Event>& events, const std::vector<Message>& messages, int64_t at_us);
 
-/// "30.0 s"
-std::string seconds(int64_t us);
-/// "; that looks like a limit of 30 s" if the time is near a usual limit, else "".
-std::string looks_like_limit(int64_t us);
 /// A match on these very bytes; for a close, at the point where the stream ended.
 Match match_event(const View& view, int32_t event);
 /// A match at the point where bytes of `side` were missing, seen at `event`.

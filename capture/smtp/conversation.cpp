@@ -430,6 +430,22 @@ void Conversation::open(int64_t at_us) {
 
 void Conversation::gateway_connected() { s_->gateway_reached = true; }
 
+void Conversation::begin_late(bool in_message) {
+  s_->gateway_reached = s_->banner_done = s_->helo_done = s_->auth_tail = true;
+  s_->owed = {};
+  if (!in_message) return;
+  s_->mode = Mode::body;
+  s_->owed.push_back({Owed::To::body, -1, -1, -1});
+}
+
+std::optional<uint64_t> Conversation::message_missing() const {
+  if (s_->owed.size() != 1 || s_->retaining) return std::nullopt;  // behind a look-alike of its end, it may be whole
+  const Owed::To to = s_->owed.front().to;
+  if (to == Owed::To::body && s_->mode == Mode::body) return 0;
+  if ((to == Owed::To::bdat || to == Owed::To::bdat_last) && s_->mode == Mode::chunk) return s_->chunk_left;
+  return std::nullopt;
+}
+
 void Conversation::note(int64_t at_us, Phase phase, std::string text) {
   Event event;
   event.kind = Event::Kind::note;

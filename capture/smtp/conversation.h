@@ -44,6 +44,9 @@ class Conversation {
   void open(int64_t at_us);
   /// The gateway answered the connection attempt; until then the session is in the phase `connect`.
   void gateway_connected();
+  /// What is known begins in the middle of the session: no greeting is owed, and the sender has introduced itself; it
+  /// may be in the middle of AUTH, or (`in_message`) of a message. Call after open(), before any bytes.
+  void begin_late(bool in_message);
   /// A line of the proxy's own ("gateway refused the connection: ECONNREFUSED").
   void note(int64_t at_us, Phase phase, std::string text);
   void chunk(const Chunk& chunk);
@@ -67,6 +70,9 @@ class Conversation {
   /// Ranges of the sender's stream that the body policy leaves out, found since the last call, ascending, below
   /// stable().
   std::vector<ByteRange> take_omissions();
+  /// Would the gateway's next reply answer a message that has not come whole? Then how many bytes are missing of its
+  /// BDAT chunk; 0: its dot line is.
+  std::optional<uint64_t> message_missing() const;
   /// Events that came after kMaxEvents.
   uint64_t dropped_events() const;
 

@@ -52,6 +52,7 @@ void InjectionLog::chunk(const Chunk& chunk, std::string& out) {
     const size_t whole = end == std::string_view::npos ? rest.size() : end + 1;
     const size_t n = std::min(whole, kMaxLine - side.partial.size());
     const bool ends = (n == whole && end != std::string_view::npos) || side.partial.size() + n == kMaxLine;
+    if (ends) flush(peer_of(chunk.from), out);
     if (ends && side.partial.empty()) {
       line(chunk.from, chunk.at_us, rest.substr(0, n), out);
     } else {
@@ -64,6 +65,7 @@ void InjectionLog::chunk(const Chunk& chunk, std::string& out) {
 }
 
 void InjectionLog::missing(const Hole& hole, std::string& out) {
+  flush(peer_of(hole.from), out);
   flush(hole.from, out);
   head(hole.at_us, hole.from == From::sender ? "Missing from" : "Missing to", out);
   out += fmt::format("{} bytes ({})\n", hole.length, harmless(hole.reason));

@@ -3,10 +3,11 @@
 //   Wed Apr  2 14:30:04 2003 Info: 6216 Sent to '172.16.0.22': '220 postman.example.com ESMTP\015\012'
 //
 // 6216 is the ICID and the address is the sender's. One line for each line of SMTP, bodies too; times are local (TZ)
-// and whole seconds, of the moment at which the line was complete. Within the quotes a backslash is \\, a quote is \',
-// and every byte that is not printable ASCII is three octal digits: \015, \303. A line of more than kMaxLine bytes goes
-// on in the next log line, and so do TLS records, which have no lines. What was not recorded, or masked, is as it is in
-// the recording; for bytes that are missing there is a line of our own:
+// and whole seconds, of the moment at which the line was complete; a line in whose midst the other side spoke comes in
+// pieces, so that all bytes stand in the order in which they passed. Within the quotes a backslash is \\, a quote is
+// \', and every byte that is not printable ASCII is three octal digits: \015, \303. A line of more than kMaxLine bytes
+// goes on in the next log line, and so do TLS records, which have no lines. What was not recorded, or masked, is as it
+// is in the recording; for bytes that are missing there is a line of our own:
 //
 //   Wed Apr  2 14:30:05 2003 Info: 6216 Missing from '172.16.0.22': 5120 bytes (body)
 #pragma once

@@ -1,5 +1,6 @@
 #include "capture/transcript/json_reader.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -271,6 +272,9 @@ void read_capture(const Object& o, Transcript& t) {
   if (o.has("body")) t.session.body_policy = o.string("body");
   t.session.body_limit = o.number<uint64_t>("body_limit");
   t.session.filter = o.string("filter");
+  t.session.source = o.string("source");
+  t.session.resolution_us = std::max<int64_t>(o.ms("resolution_ms"), 0);
+  t.session.begins_late = o.boolean("begins_late", false);
   t.capture = {o.number<uint64_t>("truncated_bytes"), o.number<uint64_t>("masked_bytes"), o.number<uint64_t>("gaps")};
   t.capture_loss = o.string("loss");
   if (const auto recording = o.object("recording")) {

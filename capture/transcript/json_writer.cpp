@@ -313,7 +313,10 @@ void write_session(Writer& w, const Transcript& t) {
     w.raw(",\"connect\":\"pending\",\"connect_ms\":null,\"connect_at_ms\":null");
   } else {
     w.word(",\"connect\":", state == State::connected ? "connected" : "failed");
-    w.ms(",\"connect_ms\":", t.connect.took_us);
+    if (s.source.empty())
+      w.ms(",\"connect_ms\":", t.connect.took_us);
+    else
+      w.null(",\"connect_ms\":");  // a log does not tell
     w.ms(",\"connect_at_ms\":", t.connect.at_us);
   }
   w.string_or_null(",\"error\":", t.connect.error);
@@ -344,6 +347,9 @@ void write_capture(Writer& w, const Transcript& t) {
   w.number(",\"gaps\":", t.capture.gaps);
   w.string_or_null(",\"filter\":", t.session.filter);
   w.string_or_null(",\"loss\":", t.capture_loss);
+  if (!t.session.source.empty()) w.string(",\"source\":", t.session.source);
+  if (t.session.resolution_us > 0) w.ms(",\"resolution_ms\":", t.session.resolution_us);
+  if (t.session.begins_late) w.raw(",\"begins_late\":true");
   if (t.recording.empty()) return w.raw(",\"recording\":null}");
   w.string(",\"recording\":{\"file\":", t.recording);
   w.number(",\"from\":", t.recording_bytes.offset);

@@ -45,8 +45,11 @@ std::vector<std::string> rows_of(std::string_view text, size_t columns, size_t h
 
 }  // namespace
 
-TextPage::TextPage(size_t width, bool colour, int64_t last_us)
-    : width_(width), colour_(colour), time_width_(std::max<size_t>(8, seconds_text(last_us).size())) {}
+TextPage::TextPage(size_t width, bool colour, int64_t last_us, bool whole_seconds)
+    : width_(width),
+      colour_(colour),
+      whole_seconds_(whole_seconds),
+      time_width_(std::max<size_t>(8, seconds_text(last_us).size())) {}
 
 void TextPage::put(std::string_view text, Paint paint) {
   constexpr std::string_view kCodes[] = {"", "\x1b[2m", "\x1b[1m", "\x1b[32m", "\x1b[1;31m", "\x1b[33m"};
@@ -61,7 +64,9 @@ void TextPage::put(std::string_view text, Paint paint) {
 
 void TextPage::event(bool marked, int64_t at_us, std::string_view arrow, std::string_view text, Paint paint) {
   put(marked ? "**" : "  ", Paint::bad);
-  put(fmt::format(" {:>{}}", seconds_text(at_us), time_width_), Paint::dim);
+  put(fmt::format(" {:>{}}", whole_seconds_ ? fmt::format("{}    ", at_us / 1'000'000) : seconds_text(at_us),
+                  time_width_),
+      Paint::dim);
   out_ += "  ";
   out_ += arrow;
   bool first = true;

@@ -11,8 +11,9 @@ enum class Paint : uint8_t { plain, dim, bold, good, bad, warn };
 
 class TextPage {
  public:
-  /// `last_us`: the latest time that is shown; it decides how wide the time column is.
-  TextPage(size_t width, bool colour, int64_t last_us);
+  /// `last_us`: the latest time that is shown; it decides how wide the time column is. `whole_seconds`:
+  /// times are no finer.
+  TextPage(size_t width, bool colour, int64_t last_us, bool whole_seconds = false);
 
   /// An event. `text` is lossless text, its lines divided by '\n'; it is made harmless here.
   void event(bool marked, int64_t at_us, std::string_view arrow, std::string_view text, Paint paint);
@@ -33,7 +34,7 @@ class TextPage {
 
   std::string out_;
   size_t width_;
-  bool colour_;
+  bool colour_, whole_seconds_;
   size_t time_width_;
 };
 

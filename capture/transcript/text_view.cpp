@@ -15,6 +15,9 @@ namespace {
 constexpr int64_t kSilence = 1'000'000;  // microseconds that count as one
 constexpr size_t kMostListed = 10;       // messages, recipients of one
 
+/// Are its times whole seconds?
+bool coarse(const Transcript& t) { return t.session.resolution_us >= kSilence; }
+
 std::string_view arrow_of(const Event& e) {
   if (e.kind == Event::Kind::connect || e.kind == Event::Kind::close || e.kind == Event::Kind::note) return "--";
   const bool inside_tls = e.kind == Event::Kind::tls || e.phase == Phase::tls;
@@ -22,23 +25,24 @@ std::string_view arrow_of(const Event& e) {
   return inside_tls ? "<~" : "<-";
 }
 
-std::string took(const Event& e) {
+std::string took(const Transcript& t, const Event& e) {
   const int64_t us = e.end_us - e.at_us;
-  return us >= kSilence ? fmt::format(", in {:.1f} s", static_cast<double>(us) / 1e6) : std::string();
+  if (us < kSilence) return {};
+  return fmt::format(", in {:.{}f} s", static_cast<double>(us) / 1e6, coarse(t) ? 0 : 1);
 }
 
-std::string text_of_body(const Event& e, bool chunk) {
+std::string text_of_body(const Transcript& t, const Event& e, bool chunk) {
   std::string text = fmt::format("[{}{}: {}", chunk ? "chunk" : "message", e.complete ? "" : " not finished",
                                  counted(e.bytes, "byte"));
   if (e.lines > 0) text += ", " + counted(e.lines, "line");
-  text += took(e);
+  text += took(t, e);
   if (!e.text.empty()) text += ", " + e.text;
   return text + ']';
 }
 
-std::string text_of_tls(const Event& e) {
+std::string text_of_tls(const Transcript& t, const Event& e) {
   const std::string records = e.lines > 0 ? counted(e.lines, "record") + ", " : "";
-  return fmt::format("[TLS {}: {}{}{}]", e.text, records, counted(e.bytes, "byte"), took(e));
+  return fmt::format("[TLS {}: {}{}{}]", e.text, records, counted(e.bytes, "byte"), took(t, e));
 }
 
 std::string text_of_close(const Event& e) {
@@ -52,6 +56,8 @@ std::string text_of_close(const Event& e) {
 }
 
 std::string text_of_connect(const Transcript& t) {
+  if (t.session.begins_late) return "what is known of the session begins here, in its middle";
+  if (!t.session.source.empty()) return "the first that the log shows of this session";
   if (t.connect.state != GatewayConnect::State::connected) return "sender connected";
   return fmt::format("sender connected; gateway reached in {:.1f} ms", static_cast<double>(t.connect.took_us) / 1000);
 }
@@ -69,9 +75,9 @@ std::string text_of(const Transcript& t, const Event& e, bool chunk) {
     case Event::Kind::connect:
       return text_of_connect(t);
     case Event::Kind::body:
-      return text_of_body(e, chunk);
+      return text_of_body(t, e, chunk);
     case Event::Kind::tls:
-      return text_of_tls(e);
+      return text_of_tls(t, e);
     case Event::Kind::close:
       return text_of_close(e);
     case Event::Kind::note:
@@ -118,9 +124,10 @@ void write_conversation(TextPage& page, const Transcript& t) {
   bool chunk = false;
   for (size_t i = 0; i <= t.events.size(); ++i) {
     for (; next_silence != quiet.end() && next_silence->before == i; ++next_silence)
-      page.aside(fmt::format("... {:.1f} s: {}", static_cast<double>(next_silence->to_us - next_silence->from_us) / 1e6,
-                             next_silence->why),
-                 Paint::warn);
+      page.aside(
+          fmt::format("... {:.{}f} s: {}", static_cast<double>(next_silence->to_us - next_silence->from_us) / 1e6,
+                      coarse(t) ? 0 : 1, next_silence->why),
+          Paint::warn);
     const bool at_end = i == t.events.size();
     if (breakdown != nullptr && breakdown->event < 0 && (at_end || t.events[i].at_us > breakdown->at_us)) {
       page.event(true, breakdown->at_us, "  ", "[here]", Paint::bad);
@@ -161,6 +168,9 @@ std::string message_text(const Message& m) {
 
 std::string capture_text(const Transcript& t) {
   std::vector<std::string> parts;
+  if (t.session.source == "injection-log")
+    parts.emplace_back("read from an injection debug log, which does not record who closed the connection, or how");
+  if (coarse(t)) parts.push_back(fmt::format("times are whole seconds: +-{} s", t.session.resolution_us / kSilence));
   if (t.interrupted) parts.emplace_back("interrupted: the recording stops before the session's end");
   if (!t.capture_loss.empty()) parts.push_back("not complete: " + t.capture_loss);
   if (t.capture.gaps > 0) parts.push_back(counted(t.capture.gaps, "gap") + " in the recording");
@@ -179,6 +189,8 @@ std::string helo_of(const Transcript& t) {
 }
 
 std::string endpoint_text(const Endpoint& e) {
+  if (e.ip.empty()) return "not known";
+  if (e.port == 0) return e.ip;
   return e.ip.find(':') == std::string::npos ? fmt::format("{}:{}", e.ip, e.port)
                                              : fmt::format("[{}]:{}", e.ip, e.port);
 }
@@ -209,7 +221,10 @@ void write_header(TextPage& page, const Transcript& t) {
                                                                                     : ""));
   std::string when = iso_utc(t.session.started_us);
   when[10] = ' ';
-  page.labelled("When", when.substr(0, 23) + " UTC, for " + seconds_text(t.duration_us) + " s");
+  if (coarse(t))
+    page.labelled("When", when.substr(0, 19) + fmt::format(" UTC, for {} s", t.duration_us / kSilence));
+  else
+    page.labelled("When", when.substr(0, 23) + " UTC, for " + seconds_text(t.duration_us) + " s");
   page.labelled("Session", fmt::format("{}, ICID {}", t.session.id, t.session.icid));
   switch (t.verdict) {
     case Verdict::delivered:
@@ -233,7 +248,7 @@ void write_header(TextPage& page, const Transcript& t) {
 std::string render_text(const Transcript& t, const TextOptions& options) {
   int64_t last_us = t.duration_us;
   for (const Event& e : t.events) last_us = std::max(last_us, e.at_us);
-  TextPage page(static_cast<size_t>(std::max(options.width, 60)), options.colour, last_us);
+  TextPage page(static_cast<size_t>(std::max(options.width, 60)), options.colour, last_us, coarse(t));
   write_header(page, t);
   page.blank();
   write_conversation(page, t);
@@ -243,7 +258,10 @@ std::string render_text(const Transcript& t, const TextOptions& options) {
   if (t.messages.size() > kMostListed)
     page.labelled("", fmt::format("and {}", counted(t.messages.size() - kMostListed, "more message")));
   for (const Finding& note : t.notes) {
-    page.labelled("Note", fmt::format("{} at {} s: {}", note.code, seconds_text(note.at_us), note.why), Paint::warn);
+    page.labelled("Note",
+                  fmt::format("{} at {} s: {}", note.code,
+                              coarse(t) ? std::to_string(note.at_us / kSilence) : seconds_text(note.at_us), note.why),
+                  Paint::warn);
     if (!note.advice.empty()) page.labelled("", note.advice);
   }
   if (const std::string capture = capture_text(t); !capture.empty()) page.labelled("Capture", capture);

@@ -79,22 +79,24 @@ TEST_CASE("injection log: Cisco's own example, from the bytes") {
         "Wed Apr  2 14:30:04 2003 Info: 6216 Rcvd from '172.16.0.22': 'HELO mail.remotehost.com\\015\\012'\n");
 }
 
-TEST_CASE("injection log: local time, line by line however it was cut, quotes and bytes escaped, holes told") {
+TEST_CASE("injection log: local time, line by line in the order of the bytes, quotes and bytes escaped, holes told") {
   const TimeZone local("EST5");
   const std::vector<Record> records = {cisco_facts(),
                                        GatewayConnect{},
-                                       Chunk{From::sender, 0, 0, "DA"},
+                                       Chunk{From::sender, 0, 0, "D"},
+                                       Chunk{From::sender, 0, 1, "A"},
                                        Chunk{From::gateway, 100'000, 0, "x'y\\z\xC3\xBC\r\nlast"},
                                        Chunk{From::sender, 1'100'000, 2, "TA\r\n\nbo"},
                                        Hole{From::sender, 1'200'000, 8, 5120, "body"},
                                        Closed{From::sender, 1'300'000, CloseHow::fin}};
   CHECK(injection_log(records) ==
+        "Wed Apr  2 09:30:03 2003 Info: 6216 Rcvd from '172.16.0.22': 'DA'\n"
         "Wed Apr  2 09:30:04 2003 Info: 6216 Sent to '172.16.0.22': 'x\\'y\\\\z\\303\\274\\015\\012'\n"
-        "Wed Apr  2 09:30:05 2003 Info: 6216 Rcvd from '172.16.0.22': 'DATA\\015\\012'\n"
+        "Wed Apr  2 09:30:04 2003 Info: 6216 Sent to '172.16.0.22': 'last'\n"
+        "Wed Apr  2 09:30:05 2003 Info: 6216 Rcvd from '172.16.0.22': 'TA\\015\\012'\n"
         "Wed Apr  2 09:30:05 2003 Info: 6216 Rcvd from '172.16.0.22': '\\012'\n"
         "Wed Apr  2 09:30:05 2003 Info: 6216 Rcvd from '172.16.0.22': 'bo'\n"
-        "Wed Apr  2 09:30:05 2003 Info: 6216 Missing from '172.16.0.22': 5120 bytes (body)\n"
-        "Wed Apr  2 09:30:04 2003 Info: 6216 Sent to '172.16.0.22': 'last'\n");
+        "Wed Apr  2 09:30:05 2003 Info: 6216 Missing from '172.16.0.22': 5120 bytes (body)\n");
 }
 
 TEST_CASE("injection log: a line without an end goes on in the next, and no record but the facts gives nothing") {
