@@ -48,8 +48,9 @@ inline constexpr uint32_t kAnyPhase = 0xFFFF'FFFFU;
 struct ReplyTest {
   uint32_t phases = 0;          ///< set of in(Phase)
   uint16_t from = 0, to = 0;    ///< codes, both included; 0: this is no reply rule
-  std::string_view enhanced{};  ///< any of these, without the class digit: "1.1 1.10"
-  std::string_view texts{};     ///< or the text contains any of these: lower case, '|' between them
+  std::string_view enhanced{};  ///< any of these, without the class digit: "1.1 1.10 7.606-649"
+  std::string_view texts{};     ///< or judged_words() contains any of these: lower case, '|' between them
+  bool bounce = false;          ///< only where the envelope sender is <>
 };
 
 struct Rule {

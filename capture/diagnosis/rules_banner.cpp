@@ -101,8 +101,9 @@ constexpr Rule kRules[] = {
             "TCPREFUSE), "
             "or a firewall between ended it.",
      .advice =
-         "Look in the gateway's log for this address (sender group, access list, connection limit); if the gateway "
-         "knows nothing of it, look at the firewall or IPS in front of it.",
+         "Look in the gateway's log for the sender's address at this second. On a Cisco gateway \"ICID 0 TCPREFUSE SG "
+         "name match ...\" in mail_logs names the sender group: move the address to another group. If the gateway "
+         "logged no connection at all, the firewall or IPS in front of it sent the reset.",
      .references = {"RFC 5321 3.1", "RFC 9293 3.5.2"},
      .fires = "+1\nG!rst\n",
      .quiet = kQuiet,
@@ -181,20 +182,39 @@ constexpr Rule kRules[] = {
        m.got = "the greeting after " + v.seconds(e->at_us - since);
        return m;
      }},
+    {.code = "banner-listener-full",
+     .title = "The gateway has too many connections in all",
+     .phase = Phase::banner,
+     .party = Party::gateway,
+     .expected = "220",
+     .why = "The listener holds as many sessions as it may, from all senders together. This sender has done nothing "
+            "wrong.",
+     .advice =
+         "Count the gateway's open sessions by address: many from one are a flood or a sender to be limited; many "
+         "from all are slow filters or lookups that keep sessions open, or a limit that is too low (Cisco: "
+         "listener, Max. Concurrent Connections; Exim: smtp_accept_max; Exchange: MaxInboundConnection).",
+     .references = {"RFC 5321 3.1", "RFC 3463 3.5"},
+     .fires = "G!421 #4.4.5 Too many connections to this listener.\nG fin\nS fin\n",
+     .quiet = "G 421 #4.4.5 Too many connections from your host.\nG fin\nS fin\n",
+     .reply = {in(Phase::banner), 400, 599, "",
+               "connections to this listener|connections to this host|connections to this server|number of concurrent "
+               "connections has exceeded|too many concurrent smtp connections; please|too many open connections"}},
     {.code = "banner-too-many-connections",
      .title = "The gateway has too many connections from this sender",
      .phase = Phase::banner,
      .party = Party::policy,
      .expected = "220",
      .why = "The sender holds more connections at once, or opens them faster, than the gateway allows one host.",
-     .advice = "Ask the sender to lower its concurrency for this destination, or raise the limit for it on the gateway "
-               "(Cisco: mail flow policy, max. concurrent connections).",
+     .advice = "If smtpscope does not preserve the sender's address, the gateway counts all senders as one host: check "
+               "gateway.present first. Else ask the sender to lower its concurrency for this destination, or raise the "
+               "limit for it on the gateway (Cisco: mail flow policy, Max. Concurrent Connections Per IP; Postfix: "
+               "smtpd_client_connection_count_limit).",
      .references = {"RFC 5321 3.1", "RFC 3463 3.5"},
      .fires = "G!421 #4.4.5 Too many connections from your host.\nG fin\nS fin\n",
      .quiet = "G 421 4.3.2 All server ports are busy\nG fin\nS fin\n",
      .reply = {in(Phase::banner), 400, 599, "",
                "too many connections|too many concurrent|concurrent connections|connection rate|too frequent connects|"
-               "too many simultaneous|connection limit"}},
+               "too many simultaneous|connection limit|connections from your"}},
     {.code = "banner-overload",
      .title = "The gateway is overloaded",
      .phase = Phase::banner,
@@ -227,14 +247,20 @@ constexpr Rule kRules[] = {
      .expected = "220",
      .why = "A reputation service or block list speaks against the sender's address.",
      .advice =
-         "Look up the address at the service named in the reply (Cisco: Talos). If the sender is wanted, add it to an "
-         "allowing sender group; else the sender has to clean up and ask for delisting.",
+         "Look up the address at the service named in the reply (Cisco: talosintelligence.com; mail_logs says \"REJECT "
+         "SG BLOCKED_LIST match sbrs[...]\"). If the sender is wanted, add it to an allowing sender group; else it has "
+         "to clean up and ask for delisting. If the reply names the proxy's address, check gateway.present.",
      .references = {"RFC 5321 3.1", "RFC 5782"},
      .fires = "G!554 Your access to this mail system has been rejected due to the sending MTA's poor "
               "reputation.\nG fin\nS fin\n",
      .quiet = "G 554 no SMTP service here\nG fin\nS fin\n",
      .reply = {in(Phase::banner), 400, 599, "",
-               "reputation|blacklist|blocklist|block list|blocked using|dnsbl|rbl|spamhaus|spamcop|barracuda|listed"}},
+               "reputation|blacklist|blocklist|block list|black list|blocked using|dnsbl| rbl|rbl.|(rbl|spamhaus|"
+               "spamcop|barracudacentral|is listed|listed at|listed by"}},
+};
+
+// What no other rule knows better.
+constexpr Rule kRefused[] = {
     {.code = "banner-temporary",
      .title = "The gateway does not take mail at the moment",
      .phase = Phase::banner,
@@ -253,7 +279,8 @@ constexpr Rule kRules[] = {
      .expected = "220",
      .why = "The gateway greeted with a refusal: it takes no mail here, or none from this address.",
      .advice = "Look in the gateway's access rules for this address (Cisco: HAT sender groups; Postfix: "
-               "smtpd_client_restrictions with smtpd_delay_reject=no). 521 means that the host takes no mail at all.",
+               "smtpd_client_restrictions with smtpd_delay_reject=no, postscreen_access_list; Exim: "
+               "host_reject_connection). 521 means that the host takes no mail at all: check the MX record.",
      .references = {"RFC 5321 3.1", "RFC 7504 3"},
      .fires = "G!554 5.7.1 No SMTP service here\nuse bye\n",
      .quiet = "G 421 4.3.2 busy\nG fin\nS fin\n",
@@ -263,5 +290,6 @@ constexpr Rule kRules[] = {
 }  // namespace
 
 std::span<const Rule> rules_banner() { return kRules; }
+std::span<const Rule> rules_refused_banner() { return kRefused; }
 
 }  // namespace smtpscope

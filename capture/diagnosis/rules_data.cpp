@@ -5,7 +5,6 @@
 namespace smtpscope {
 namespace {
 
-constexpr uint32_t kMessage = in(Phase::data) | in(Phase::body) | in(Phase::end_of_data);
 constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
 
 /// Message bytes were awaited: a body was begun and not ended, or DATA was granted and none came.
@@ -236,9 +235,9 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 2.3.8", "RFC 5321 4.1.1.4"},
      .fires = "use hello mail rcpt data body\nG!550 5.5.2 message contains bare <LF>\nuse bye\n",
      .quiet = "use hello mail rcpt data body\nG 550 5.7.1 Message content rejected, spam\nuse bye\n",
-     .reply =
-         {kMessage, 400, 599, "",
-          "bare <lf>|bare lf|bare cr|bare newline|bare linefeed|bare line feed|illegal bare|stray newline|bare \\n"}},
+     .reply = {kContent, 400, 599, "",
+               "bare <lf>|smtplf|bare lf|bare cr|bare newline|bare linefeed|bare line feed|illegal bare|stray "
+               "newline|bare \\n"}},
     {.code = "mail-loop",
      .title = "The message has passed through too many servers",
      .phase = Phase::end_of_data,
@@ -251,7 +250,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 6.3"},
      .fires = "use hello mail rcpt data body\nG!554 5.4.6 Too many hops\nuse bye\n",
      .quiet = "use hello mail rcpt data body\nG 554 5.7.1 virus found\nuse bye\n",
-     .reply = {kMessage | in(Phase::rcpt), 400, 599, "4.6 4.14",
+     .reply = {kContent | in(Phase::rcpt), 400, 599, "4.6 4.14",
                "too many hops|hop count|mail loop|message loop|routing loop|too many received"}},
     {.code = "body-line-too-long",
      .title = "The message has a line that is too long",
@@ -263,7 +262,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.5.3.1.6", "RFC 5322 2.1.1"},
      .fires = "use hello mail rcpt data body\nG!550 maximum allowed line length is 998 octets, got 4000\nuse bye\n",
      .quiet = "use hello mail rcpt data body\nG 554 5.7.1 virus found\nuse bye\n",
-     .reply = {kMessage, 500, 599, "", "line too long|line length|lines too long"}},
+     .reply = {kContent, 500, 599, "", "line too long|line length|lines too long"}},
     {.code = "bdat-syntax",
      .title = "The gateway cannot read the sender's BDAT command",
      .phase = Phase::data,
@@ -285,7 +284,7 @@ constexpr Rule kRules[] = {
      .why = "The gateway does not take a message for now; the sender will try again.",
      .advice = "Look in the gateway's log at this time for the reason.",
      .references = {"RFC 5321 4.2.3"},
-     .fires = "use hello mail rcpt\nS DATA\nG!451 #4.3.0 Server Error\nuse bye\n",
+     .fires = "use hello mail rcpt\nS DATA\nG!451 4.7.1 Try again later\nuse bye\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
      .reply = {in(Phase::data), 400, 499}},
     {.code = "data-refused",
@@ -308,7 +307,7 @@ constexpr Rule kRules[] = {
      .advice =
          "Look in the gateway's log at this time: a content filter that failed, a full disk, a policy that delays.",
      .references = {"RFC 5321 4.2.3", "RFC 5321 4.5.4.1"},
-     .fires = "use hello mail rcpt data body\nG!451 4.3.0 Error: queue file write error\nuse bye\n",
+     .fires = "use hello mail rcpt data body\nG!451 4.7.1 Try again later\nuse bye\n",
      .quiet = "use hello mail rcpt data body\nG 554 5.7.1 virus found\nuse bye\n",
      .reply = {in(Phase::body) | in(Phase::end_of_data), 400, 499}},
     {.code = "content-refused",
@@ -316,14 +315,15 @@ constexpr Rule kRules[] = {
      .phase = Phase::end_of_data,
      .party = Party::policy,
      .expected = "250",
-     .why =
-         "The gateway read the message and refused it: spam, a virus, a forbidden attachment or another rule about its "
-         "content.",
-     .advice =
-         "Look in the gateway's log for the filter that refused it. If it was wrong, the sender can send the message "
-         "changed, or the filter has to be told.",
+     .why = "The gateway read the message and refused it by a rule about its content or its sender; the reply does not "
+            "say "
+            "which.",
+     .advice = "Look in the gateway's log for the filter that refused it (Cisco: the line with this MID in mail_logs: "
+               "message "
+               "filter, content filter or anti-spam). If it was wrong, the sender can send the message changed, or the "
+               "filter has to be told.",
      .references = {"RFC 5321 4.1.1.4", "RFC 3463 3.8"},
-     .fires = "use hello mail rcpt data body\nG!550 5.7.1 Message content rejected, spam\nuse bye\n",
+     .fires = "use hello mail rcpt data body\nG!550 5.7.1 Message refused by policy\nuse bye\n",
      .quiet = "use hello mail rcpt data body\nG 451 4.3.0 Error: queue file write error\nuse bye\n",
      .reply = {in(Phase::body) | in(Phase::end_of_data), 500, 599}},
 };

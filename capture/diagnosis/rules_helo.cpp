@@ -1,4 +1,4 @@
-// EHLO and HELO, STARTTLS and the TLS handshake, AUTH.
+// EHLO and HELO, STARTTLS and the TLS handshake.
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -25,8 +25,8 @@ constexpr Rule kHelo[] = {
      .party = Party::policy,
      .expected = "250",
      .why = "The gateway refuses the sender for its host name or its address.",
-     .advice = "Look in the gateway's rules for HELO names and for this address; the sender should give its own full, "
-               "resolvable host name.",
+     .advice = "Look in the gateway's rules for HELO names (Postfix: smtpd_helo_restrictions; Exim: acl_smtp_helo) and "
+               "for this address; the sender should give its own full, resolvable host name.",
      .references = {"RFC 5321 4.1.1.1"},
      .fires = "G 220 gw.example ESMTP\nS EHLO gw.example\nG!550 5.7.1 You are not gw.example\nG fin\nS fin\n",
      .quiet = "G 220 gw.example ESMTP\nS EHLO bad_name!\nG 501 #5.0.0 EHLO requires domain address\nuse bye\n",
@@ -102,20 +102,45 @@ std::string_view alert_meaning(std::string_view text) {
 }
 
 constexpr Rule kTls[] = {
-    {.code = "starttls-refused",
-     .title = "The gateway refused STARTTLS",
+    {.code = "starttls-too-many",
+     .title = "The gateway has too many TLS sessions",
+     .phase = Phase::starttls,
+     .party = Party::policy,
+     .expected = "220",
+     .why = "The gateway limits how many TLS sessions it holds, or how many new ones a sender may begin in a time.",
+     .advice = "Ask the sender to use a TLS session for several messages and fewer connections; or raise the limit "
+               "(Postfix: smtpd_client_new_tls_session_rate_limit). If all senders are told so, the gateway is "
+               "overloaded.",
+     .references = {"RFC 3207 4", "RFC 3463 3.5"},
+     .fires = "use hello\nS STARTTLS\nG!421 #4.4.5 Too many TLS sessions at this time\nG fin\nS fin\n",
+     .quiet = "use hello\nS STARTTLS\nG 454 4.7.0 TLS not available due to local problem\nuse bye\n",
+     .reply = {in(Phase::starttls), 400, 599, "", "too many|tls sessions"}},
+    {.code = "starttls-unavailable",
+     .title = "TLS is set up on the gateway and does not work",
      .phase = Phase::starttls,
      .party = Party::gateway,
      .expected = "220",
-     .why = "The gateway cannot or will not start TLS now: no certificate or key, too many TLS sessions, or TLS is not "
-            "set up "
-            "on this listener.",
-     .advice =
-         "Check the gateway's TLS certificate, key and log. A sender that insists on TLS cannot deliver until this "
-         "works.",
+     .why = "The gateway offers STARTTLS and cannot begin it: it could not load its certificate or key, or lacks a "
+            "resource.",
+     .advice = "Look in the gateway's log for its TLS error: a file that is missing or unreadable, a key that does not "
+               "fit the certificate, a renewal that went wrong. Senders that insist on TLS cannot deliver until it is "
+               "mended; others send in the clear.",
      .references = {"RFC 3207 4"},
      .fires = "use hello\nS STARTTLS\nG!454 4.7.0 TLS not available due to local problem\nuse bye\n",
-     .quiet = "use hello mail rcpt data body accepted bye\n",
+     .quiet = "use hello\nS STARTTLS\nG 502 5.5.1 Error: command not implemented\nuse bye\n",
+     .reply = {in(Phase::starttls), 400, 499}},
+    {.code = "starttls-refused",
+     .title = "The gateway does not know STARTTLS here",
+     .phase = Phase::starttls,
+     .party = Party::gateway,
+     .expected = "220",
+     .why = "TLS is not set up on this listener, is not allowed for this sender, or was asked for at the wrong place.",
+     .advice =
+         "Look whether the EHLO reply above offers STARTTLS. If it does not, the sender should not have asked; if the "
+         "gateway should offer it, turn it on for this listener and sender (Cisco: mail flow policy, TLS preferred).",
+     .references = {"RFC 3207 4"},
+     .fires = "use hello\nS STARTTLS\nG!502 5.5.1 Error: command not implemented\nuse bye\n",
+     .quiet = "use hello\nS STARTTLS\nG 454 4.7.0 TLS not available due to local problem\nuse bye\n",
      .reply = {in(Phase::starttls), 400, 599}},
     {.code = "tls-alert",
      .title = "The TLS handshake failed",
@@ -196,59 +221,9 @@ constexpr Rule kTls[] = {
      }},
 };
 
-constexpr Rule kAuth[] = {
-    {.code = "auth-not-offered",
-     .title = "The gateway offers no such authentication",
-     .phase = Phase::auth,
-     .party = Party::sender,
-     .expected = "a mechanism that the gateway's EHLO reply names",
-     .why = "The sender tried to log in where the gateway has no AUTH, or not this mechanism.",
-     .advice = "Compare with the AUTH line in the EHLO reply above. Clients log in on port 587; on port 25 a mail "
-               "server needs "
-               "no login.",
-     .references = {"RFC 4954 4", "RFC 6409 3.1"},
-     .fires = "use hello\nS AUTH PLAIN AGEAYg==\nG!503 #5.3.3 AUTH not available\nuse bye\n",
-     .quiet = "use hello\nS AUTH PLAIN AGEAYg==\nG 535 5.7.8 Error: authentication failed\nuse bye\n",
-     .reply = {in(Phase::auth), 500, 504}},
-    {.code = "auth-needs-tls",
-     .title = "The gateway allows authentication only over TLS",
-     .phase = Phase::auth,
-     .party = Party::sender,
-     .expected = "STARTTLS before AUTH",
-     .why = "The sender tried to log in over a connection that is not encrypted.",
-     .advice = "Ask the sender to turn on STARTTLS.",
-     .references = {"RFC 4954 4", "RFC 8314 3"},
-     .fires = "use hello\nS AUTH PLAIN AGEAYg==\nG!538 #5.7.11 Encryption required\nuse bye\n",
-     .quiet = "use hello\nS AUTH PLAIN AGEAYg==\nG 535 5.7.8 Error: authentication failed\nuse bye\n",
-     .reply = {in(Phase::auth), 500, 599, "7.11", "encryption required|starttls"}},
-    {.code = "auth-temporary",
-     .title = "The gateway could not check the credentials",
-     .phase = Phase::auth,
-     .party = Party::gateway,
-     .expected = "235",
-     .why = "The gateway's password service (LDAP, RADIUS, database) did not answer.",
-     .advice = "Look in the gateway's log for its authentication service.",
-     .references = {"RFC 4954 6"},
-     .fires = "use hello\nS AUTH PLAIN AGEAYg==\nG!454 4.7.0 Temporary authentication failure\nuse bye\n",
-     .quiet = "use hello\nS AUTH PLAIN AGEAYg==\nG 535 5.7.8 Error: authentication failed\nuse bye\n",
-     .reply = {in(Phase::auth), 400, 499}},
-    {.code = "auth-failed",
-     .title = "The sender's login was refused",
-     .phase = Phase::auth,
-     .party = Party::sender,
-     .expected = "235",
-     .why = "User name or password are wrong, or the account may not send.",
-     .advice = "Ask the sender to check its credentials; look in the gateway's log for the account's name.",
-     .references = {"RFC 4954 6"},
-     .fires = "use hello\nS AUTH PLAIN AGEAYg==\nG!535 5.7.8 Error: authentication failed\nuse bye\n",
-     .quiet = "use hello\nS AUTH PLAIN AGEAYg==\nG 235 2.7.0 ok\nuse mail rcpt data body accepted bye\n",
-     .reply = {in(Phase::auth), 500, 599}},
-};
-
 }  // namespace
 
 std::span<const Rule> rules_helo() { return kHelo; }
 std::span<const Rule> rules_tls() { return kTls; }
-std::span<const Rule> rules_auth() { return kAuth; }
 
 }  // namespace smtpscope

@@ -14,20 +14,24 @@ constexpr Rule kRules[] = {
      .party = Party::policy,
      .expected = "commands without errors",
      .why = "The sender made more errors (unknown commands, refused recipients) than the gateway allows in a session.",
-     .advice = "Look at the errors before this line; they are what has to be mended.",
+     .advice = "Look at the refusals before this line: they are what has to be mended, and most are of one kind. Only "
+               "if they are harmless raise the limit (Postfix: smtpd_hard_error_limit; Cisco: listener, bad SMTP "
+               "commands).",
      .references = {"RFC 5321 4.2.3"},
      .fires = "use hello mail\nS RCPT TO:<x@gw.example>\nG!421 4.7.0 gw.example Error: too many errors\nG fin\nS fin\n",
      .quiet = "use hello mail\nS RCPT TO:<x@gw.example>\nG 421 4.3.0 try again later\nG fin\nS fin\n",
      .reply = {kLater, 400, 599, "",
                "too many errors|bad smtp command limit|too many syntax|too many unrecognized|"
-               "too many protocol errors|too many bad commands|too many invalid"}},
+               "too many protocol errors|too many bad commands|too many invalid commands"}},
     {.code = "session-time-limit",
      .title = "The session lasted longer than the gateway allows",
      .phase = Phase::idle,
      .party = Party::policy,
      .expected = "the end of the session within the gateway's limit",
      .why = "The gateway allows a connection only so much time in all.",
-     .advice = "Ask the sender to open a new connection more often, or raise the limit on the gateway.",
+     .advice = "Look above what took the time: many messages in one session are harmless, and the sender goes on in a "
+               "new one; a slow transfer or slow replies are not. Raise the limit if need be (Cisco: listener, total "
+               "time limit for all inbound connections).",
      .references = {"RFC 5321 3.8"},
      .fires = "use hello mail\nS RCPT TO:<x@gw.example>\nG!421 Exceeded allowable connection time, disconnecting.\nG "
               "fin\nS fin\n",
@@ -51,13 +55,16 @@ constexpr Rule kRules[] = {
      .party = Party::gateway,
      .expected = "a reply to the command",
      .why = "The gateway ended the session because its service stops or restarts. The sender will try again.",
-     .advice = "Look in the gateway's log for the restart. If it comes often, find out why.",
+     .advice =
+         "Look in the gateway's log for the restart. If it comes often, find out why; if it lasts, its mail service "
+         "was suspended (Cisco: resume; Exchange: Get-ServerComponentState).",
      .references = {"RFC 5321 3.8"},
      .fires = "G 220 gw.example ESMTP\nS EHLO a.example\nG!421 4.3.2 Service shutting down and closing transmission "
               "channel\nG fin\nS fin\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 421 4.3.0 try again later\nG fin\nS fin\n",
      .reply = {kLater, 421, 421, "",
-               "shutting down|shutdown|service not available|closing transmission|closing transaction"}},
+               "shutting down|shutdown|service not available|service not active|not accepting network messages|closing "
+               "transmission|closing transaction"}},
     {.code = "sender-idle",
      .title = "The sender fell silent and the gateway closed the session",
      .phase = Phase::idle,
@@ -83,8 +90,10 @@ constexpr Rule kRules[] = {
      .fires =
          "G 220 gw.example ESMTP\nS MAIL FROM:<a@sender.example>\nG!503 5.5.1 Error: send HELO/EHLO first\nuse bye\n",
      .quiet = "use hello\nS RCPT TO:<x@gw.example>\nG 503 5.5.1 Error: need MAIL command\nuse bye\n",
-     .reply = {in(Phase::mail) | in(Phase::rcpt), 500, 503, "",
-               "helo first|ehlo first|helo/ehlo|say hello|need helo|polite people"}},
+     .reply =
+         {in(Phase::mail) | in(Phase::rcpt), 500, 503, "",
+          "helo first|ehlo first|hello first|helo/ehlo|ehlo/helo|helo or ehlo|say hello|need helo|polite people|helo "
+          "required|ehlo required|introduce yourself"}},
     {.code = "mail-nested",
      .title = "The sender began a message inside another",
      .phase = Phase::mail,
@@ -111,8 +120,9 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.4", "RFC 5321 3.3"},
      .fires = "use hello mail\nS DATA\nG!503 5.5.1 Error: need RCPT command\nuse bye\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 451 4.3.0 try again later\nuse bye\n",
-     .reply = {in(Phase::data) | in(Phase::body) | in(Phase::end_of_data), 500, 599, "",
-               "need rcpt|rcpt first|no valid recipients|no recipients|recipient first|valid rcpt"}},
+     .reply =
+         {in(Phase::data) | in(Phase::body) | in(Phase::end_of_data), 500, 599, "",
+          "need rcpt|rcpt first|rcpt required|no valid recipients|no recipients|recipient first|valid rcpt|use rcpt"}},
     {.code = "commands-out-of-order",
      .title = "The sender's commands came out of order",
      .phase = Phase::idle,

@@ -1,4 +1,4 @@
-// The tables of rules, one a phase. catalogue.cpp puts them in order.
+// The tables of rules, one a phase or a topic. catalogue.cpp puts them in order.
 #pragma once
 
 #include <span>
@@ -7,16 +7,27 @@
 
 namespace smtpscope {
 
+// Phases in which what a reply says counts more than when it is said.
+inline constexpr uint32_t kEnvelope = in(Phase::helo) | in(Phase::mail) | in(Phase::rcpt) | in(Phase::data);
+inline constexpr uint32_t kContent = in(Phase::data) | in(Phase::body) | in(Phase::end_of_data);
+inline constexpr uint32_t kCommands = kEnvelope | kContent | in(Phase::idle);
+
 std::span<const Rule> rules_connect();
 std::span<const Rule> rules_evidence();  ///< what the proxy found out besides the bytes
 std::span<const Rule> rules_banner();
-std::span<const Rule> rules_session();  ///< 421, limits and order, in any phase
-std::span<const Rule> rules_policy();   ///< reputation, SPF, greylisting, ... in any phase
+std::span<const Rule> rules_policy();   ///< what the gateway asks of a sender first: login, TLS, rights, patience
+std::span<const Rule> rules_host();     ///< the sender's host: its HELO name, its reverse DNS, block lists
+std::span<const Rule> rules_domain();   ///< the sender's domain: DNS, SPF, DKIM, DMARC
+std::span<const Rule> rules_limits();   ///< rates and sizes
+std::span<const Rule> rules_server();   ///< the gateway's own trouble
+std::span<const Rule> rules_session();  ///< 421, errors counted, and order, in any phase
+std::span<const Rule> rules_refused_banner();  ///< any other refusing greeting
+std::span<const Rule> rules_auth();
 std::span<const Rule> rules_helo();
 std::span<const Rule> rules_tls();
-std::span<const Rule> rules_auth();
 std::span<const Rule> rules_mail();
 std::span<const Rule> rules_rcpt();
+std::span<const Rule> rules_content();  ///< what the gateway says of the message itself
 std::span<const Rule> rules_data();
 std::span<const Rule> rules_end();       ///< how the session ended
 std::span<const Rule> rules_fallback();  ///< last: every refusal that nothing else knows

@@ -109,7 +109,7 @@ TEST_CASE("the earliest cause that was not made good is the breakdown") {
   CHECK(
       broke(
           "use hello\nS STARTTLS\nG 454 4.7.0 no\nS MAIL FROM:<a@b.example>\nG 530 5.7.0 Must issue a STARTTLS command "
-          "first\nuse bye\n") == "starttls-refused");
+          "first\nuse bye\n") == "starttls-unavailable");
   // All recipients refused, then DATA as well: the recipient is the cause.
   CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nS DATA\nG 554 5.5.1 no valid "
               "recipients\n"
@@ -120,7 +120,7 @@ TEST_CASE("a refusal inside a failed message that did not stop it is not the cau
   CHECK(broke("use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nuse data\nS body 500\nS fin\nG "
               "fin\n") == "body-sender-closed");
   CHECK(broke("use hello mail\nS DATA\nG 503 5.5.1 need RCPT\nuse rcpt data body\nG 554 5.7.1 virus\nuse bye\n") ==
-        "content-refused");
+        "content-virus");
   // The sender gave up because one of two was refused: that is the cause.
   CHECK(broke("use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nuse bye\n") ==
         "rcpt-unknown-user");

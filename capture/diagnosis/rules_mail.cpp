@@ -1,0 +1,142 @@
+// What the gateway refuses of MAIL. (Reasons that may come at any phase: rules_policy, rules_host, rules_domain, ...)
+#include "capture/diagnosis/tables.h"
+
+namespace smtpscope {
+namespace {
+
+// Gateways that put refusals off say what they hold against MAIL only at RCPT.
+constexpr uint32_t kSender = in(Phase::mail) | in(Phase::rcpt) | in(Phase::data);
+
+constexpr Rule kRules[] = {
+    {.code = "smtputf8-undeclared",
+     .title = "The sender uses an address with other than ASCII letters and does not say so",
+     .phase = Phase::mail,
+     .party = Party::sender,
+     .expected = "MAIL FROM:<...> SMTPUTF8",
+     .why = "The gateway can take such addresses, but the sender's MAIL command lacks SMTPUTF8.",
+     .advice = "Ask the sender to update its software or to use an address in ASCII. If the letters come from a form "
+               "or list, the address itself may be damaged.",
+     .references = {"RFC 6531 3.4"},
+     .fires = "use hello\nS MAIL FROM:<\xc3\xa4@sender.example>\nG!553 5.6.7 Must declare SMTPUTF8 to send unicode "
+              "address\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:<a@b.example> SMTPUTF8\nG 555 5.5.4 Unsupported option: SMTPUTF8\nuse bye\n",
+     .reply = {kSender, 500, 599, "", "declare smtputf8|without smtputf8|smtputf8 required|smtputf8 is required"}},
+    {.code = "smtputf8-unsupported",
+     .title = "The gateway takes no addresses with other than ASCII letters",
+     .phase = Phase::mail,
+     .party = Party::gateway,
+     .expected = "250",
+     .why = "The message needs SMTPUTF8 (an address or header with other than ASCII letters), and the gateway, or a "
+            "server behind it, does not know that.",
+     .advice = "Look for SMTPUTF8 in the EHLO reply above: without it the sender should not have tried. Use an ASCII "
+               "form of the address, or turn the extension on in the whole chain (Postfix: smtputf8_enable).",
+     .references = {"RFC 6531 3.5", "RFC 6531 4.2"},
+     .fires = "use hello\nS MAIL FROM:<a@b.example> SMTPUTF8\nG!555 5.5.4 Unsupported option: SMTPUTF8\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:<a@b.example> FOO=1\nG 555 5.5.4 Unsupported option: FOO=1\nuse bye\n",
+     .reply = {kSender | kContent, 500, 599, "6.7 6.9",
+               "smtputf8|internationalized|internationalised|non-ascii address|utf-8 address|utf8 address"}},
+    {.code = "mail-unqualified",
+     .title = "The envelope sender has no domain",
+     .phase = Phase::mail,
+     .party = Party::sender,
+     .expected = "MAIL FROM:<local@domain>",
+     .why = "The sender gave a bare name (\"root\", \"scanner\"), or a domain without a dot, as its address.",
+     .advice = "Ask the sender to set its mail domain: it is a script, device or server whose own domain was never set "
+               "(Postfix: myorigin).",
+     .references = {"RFC 5321 2.3.5", "RFC 3463 3.2"},
+     .fires = "use hello\nS MAIL FROM:<root>\nG!501 <root>: sender address must contain a domain\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:a b\nG 501 5.1.7 Bad sender address syntax\nuse bye\n",
+     .reply =
+         {kSender, 400, 599, "",
+          "sender address must contain a domain|sender address rejected: need fully-qualified|domain name required "
+          "for sender|sender domain missing|sender domain required"}},
+    {.code = "mail-syntax",
+     .title = "The gateway cannot read the envelope sender",
+     .phase = Phase::mail,
+     .party = Party::sender,
+     .expected = "MAIL FROM:<local@domain>",
+     .why = "The address in MAIL FROM is malformed.",
+     .advice = "Ask the sender to mend the envelope address; compare it with the line above this reply (a blank behind "
+               "the colon, missing < and >, a name in place of the address).",
+     .references = {"RFC 5321 4.1.2", "RFC 3463 3.2"},
+     .fires = "use hello\nS MAIL FROM:a b\nG!501 5.1.7 Bad sender address syntax\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:<a@b.example> FOO=1\nG 555 5.5.4 Unsupported option: FOO=1\nuse bye\n",
+     .reply = {in(Phase::mail), 500, 555, "1.7 5.2",
+               "syntax|syntactically|malformed|must contain a domain|domain missing|fully-qualified|bad sender "
+               "address|invalid sender address|not a valid rfc"}},
+    {.code = "mail-parameter",
+     .title = "The gateway does not know a parameter of MAIL",
+     .phase = Phase::mail,
+     .party = Party::sender,
+     .expected = "only parameters that the EHLO reply offers",
+     .why = "The sender used an extension that the gateway does not offer, or that a firewall removed from its EHLO "
+            "reply.",
+     .advice = "Compare the parameters with the EHLO reply above. If it shows them, a device between has changed the "
+               "command.",
+     .references = {"RFC 5321 4.1.1.11"},
+     .fires = "use hello\nS MAIL FROM:<a@b.example> FOO=1\nG!555 5.5.4 Unsupported option: FOO=1\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:a b\nG 501 5.1.7 Bad sender address syntax\nuse bye\n",
+     .reply = {in(Phase::mail), 500, 555, "5.4",
+               "unsupported option|unrecognized parameter|unsupported parameter|unknown parameter|parameters not|"
+               "parameter not"}},
+    {.code = "bounces-refused",
+     .title = "The gateway takes no bounces",
+     .phase = Phase::mail,
+     .party = Party::policy,
+     .expected = "250: every server has to take mail from <>",
+     .why = "MAIL FROM:<> carries delivery reports, automatic replies and address checks of other gateways; this "
+            "gateway refuses it as such.",
+     .advice = "Take the rule against empty senders out of the gateway. With it in place its own users never learn "
+               "that their mail was not delivered, and servers that verify senders refuse its mail.",
+     .references = {"RFC 5321 4.5.5", "RFC 5321 6.1"},
+     .fires = "use hello\nS MAIL FROM:<>\nG!550 5.7.1 null sender not accepted\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 550 5.7.1 Sender refused\nuse bye\n",
+     .reply = {in(Phase::mail), 500, 599, "", "", true}},
+    {.code = "sender-denied",
+     .title = "The gateway's list refuses the envelope sender",
+     .phase = Phase::mail,
+     .party = Party::policy,
+     .expected = "250",
+     .why = "A rule of the gateway's names this sender's address or domain.",
+     .advice = "Look for the address and its domain in the gateway's lists of senders (Cisco: exception table, sender "
+               "group policy; Postfix: check_sender_access; Sendmail: access map; qmail: badmailfrom), and take it out "
+               "if the sender is wanted.",
+     .references = {"RFC 5321 3.3", "RFC 3463 3.8"},
+     .fires = "use hello mail\nS RCPT TO:<b@gw.example>\nG!554 5.7.1 <a@sender.example>: Sender address rejected: "
+              "Access denied\nuse bye\n",
+     .quiet =
+         "use hello mail\nS RCPT TO:<b@gw.example>\nG 554 5.7.1 <b@gw.example>: Recipient address rejected: Access "
+         "denied\nuse bye\n",
+     .reply = {kSender, 500, 599, "",
+               "sender address rejected|sender rejected|sender denied|sender is blocked|sender blocked|blocked sender|"
+               "envelope sender domain rejected|sender is denied|sender not accepted|badmailfrom"}},
+    {.code = "mail-temporary",
+     .title = "The gateway puts the envelope sender off",
+     .phase = Phase::mail,
+     .party = Party::gateway,
+     .expected = "250",
+     .why = "The gateway does not take this sender for now; the sender will try again.",
+     .advice = "Look in the gateway's log at this time for the reason.",
+     .references = {"RFC 5321 4.2.3"},
+     .fires = "use hello\nS MAIL FROM:<a@b.example>\nG!451 4.3.0 try again later\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 550 5.7.1 Sender refused\nuse bye\n",
+     .reply = {in(Phase::mail), 400, 499}},
+    {.code = "mail-refused",
+     .title = "The gateway refused the envelope sender",
+     .phase = Phase::mail,
+     .party = Party::policy,
+     .expected = "250",
+     .why = "The gateway's rules do not allow this envelope sender or this host.",
+     .advice = "Look in the gateway's access rules and block lists for the address, its domain and the sender's host "
+               "(Cisco: exception table; the line with this MID in mail_logs says why).",
+     .references = {"RFC 5321 3.3"},
+     .fires = "use hello\nS MAIL FROM:<a@b.example>\nG!550 5.7.1 Sender refused\nuse bye\n",
+     .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 451 4.3.0 try again later\nuse bye\n",
+     .reply = {in(Phase::mail), 500, 599}},
+};
+
+}  // namespace
+
+std::span<const Rule> rules_mail() { return kRules; }
+
+}  // namespace smtpscope
