@@ -14,7 +14,8 @@ std::vector<const Rule*> gather() {
   std::vector<const Rule*> all;
   // What a reply says (policy, session) comes before what its phase alone tells; the fallbacks come last.
   for (const auto table : {rules_connect(), rules_banner(), rules_policy(), rules_session(), rules_auth(), rules_helo(),
-                           rules_tls(), rules_mail(), rules_rcpt(), rules_data(), rules_end(), rules_fallback()})
+                           rules_starttls(), rules_tls(), rules_mail(), rules_rcpt(), rules_protocol(), rules_time(),
+                           rules_data(), rules_end(), rules_fallback()})
     for (const Rule& rule : table) all.push_back(&rule);
   return all;
 }
