@@ -1,4 +1,5 @@
 // DATA, BDAT, the body and the reply to its end.
+#include "capture/diagnosis/body_stall.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -7,52 +8,8 @@ namespace {
 
 constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
 
-/// Message bytes were awaited: a body was begun and not ended, or DATA was granted and none came.
-bool in_body(const View& v) {
-  if (!v.broken()) return false;
-  if (v.stalled_body >= 0) return true;
-  if (v.messages.empty()) return false;
-  const Message& m = v.messages.back();
-  const Event* granted = v.at(m.data_reply);
-  if (granted != nullptr && granted->code >= 300 && granted->code < 400 && m.body < 0) return true;
-  const Event* asked = v.at(m.data);
-  return m.bdat && !m.ended && m.final_reply < 0 && asked != nullptr && v.close() != nullptr &&
-         v.close()->phase == Phase::body;
-}
-
-int64_t last_body_time(const View& v) {
-  if (const Event* body = v.at(v.stalled_body)) return body->end_us;
-  return v.owed_since();
-}
-
-/// The first thing that happened after the body had stopped: a reply of the gateway or a close.
-const Event* after_body(const View& v) {
-  const int64_t since = last_body_time(v);
-  const Event* first = nullptr;
-  for (const Event& e : v.events) {
-    const bool ends = e.kind == Event::Kind::close || (e.kind == Event::Kind::reply && e.phase == Phase::body);
-    if (ends && e.at_us >= since && (first == nullptr || e.at_us < first->at_us)) first = &e;
-  }
-  return first;
-}
-
-std::string progress(const View& v) {
-  const Event* body = v.at(v.stalled_body);
-  const uint64_t bytes = body == nullptr ? 0 : body->bytes;
-  std::string text = std::to_string(bytes) + " bytes of the message had come";
-  if (!v.messages.empty() && v.messages.back().size_declared)
-    text += " of " + std::to_string(*v.messages.back().size_declared) + " declared";
-  return text;
-}
-
-bool silent_in_body(const View& v) {
-  if (!in_body(v)) return false;
-  const Event* next = after_body(v);
-  return next != nullptr && next->from == From::gateway && v.at_least(next->at_us - last_body_time(v), kSlow);
-}
-
 std::optional<Match> body_closed(const View& v, From from, bool fin) {
-  if (!in_body(v) || !v.closed_by(from) || (v.close()->how == CloseHow::fin) != fin || silent_in_body(v))
+  if (!in_body(v) || !v.closed_by(from) || (v.close()->how == CloseHow::fin) != fin || stall_of(v) != Stall::none)
     return std::nullopt;
   const Event* last = v.last_reply();
   if (last != nullptr && last->phase == Phase::body && last->code >= 400) return std::nullopt;
@@ -121,11 +78,9 @@ constexpr Rule kRules[] = {
               "fin\nS fin\n",
      .quiet = "use hello mail rcpt data\nS body 14480\n+200\nS~\\r\\n.\\r\\n\nuse accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (!silent_in_body(v)) return std::nullopt;
-       Match m = match_missing(v, v.stalled_body >= 0 ? v.stalled_body : v.messages.back().data_reply, From::sender);
-       m.at_us = last_body_time(v);
-       m.got = "silence for " + v.seconds(after_body(v)->at_us - m.at_us);
-       m.why = progress(v) + "; then the sender was silent for " + v.seconds(after_body(v)->at_us - m.at_us) +
+       if (stall_of(v) != Stall::other) return std::nullopt;
+       Match m = match_stall(v);
+       m.why = progress(v) + "; then the sender was silent for " + v.seconds(stalled_for(v)) +
                " and the gateway ended the session.";
        return m;
      }},

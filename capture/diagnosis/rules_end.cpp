@@ -1,5 +1,6 @@
 // How a session ended that was not over: by whom, and who owed the next bytes. Then the last resorts: what no other
 // rule knows.
+#include "capture/diagnosis/body_stall.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -11,7 +12,7 @@ constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\
 /// The session ended between commands or while a reply other than the banner's or the message's was owed, and not
 /// inside TLS: those have rules of their own.
 bool ordinary_end(const View& v) {
-  if (!v.cut_short() || v.banner_owed() || v.inside_tls()) return false;
+  if (!v.cut_short() || v.banner_owed() || v.inside_tls() || forgotten_while_idle(v)) return false;
   const Phase phase = v.close()->phase;
   if (phase == Phase::body || phase == Phase::end_of_data || phase == Phase::banner) return false;
   // A side that leaves after a refusal has its reason, which has its own rule.
@@ -132,7 +133,9 @@ constexpr Rule kEnd[] = {
        if (!v.broken() || v.banner_owed() || v.inside_tls() || !v.closed_by(From::sender) || !v.gateway_owes())
          return std::nullopt;
        const Event* waiting = v.waiting();
-       if (waiting == nullptr || waiting->phase == Phase::quit || v.at(v.stalled_body) != nullptr) return std::nullopt;
+       if (waiting == nullptr || forgotten_while_idle(v) || waiting->phase == Phase::quit ||
+           v.at(v.stalled_body) != nullptr)
+         return std::nullopt;
        if (waiting->kind == Event::Kind::body || waiting->phase == Phase::end_of_data) return std::nullopt;
        if (waiting->verb == Verb::bdat && v.messages.size() > 0 && v.messages.back().ended) return std::nullopt;
        if (waiting->verb == Verb::bdat && v.close()->phase == Phase::body) return std::nullopt;
@@ -165,26 +168,6 @@ constexpr Rule kEnd[] = {
        m.why = std::string("The sender ") + (v.close()->how == CloseHow::fin ? "closed" : "broke off") +
                " the connection " + v.seconds(v.silence_us()) + " after the gateway's last reply, while " +
                owed_text(v) + ".";
-       return m;
-     }},
-    {.code = "reply-slow",
-     .title = "A reply of the gateway was slow",
-     .kind = Rule::Kind::note,
-     .phase = Phase::idle,
-     .party = Party::gateway,
-     .expected = "a reply within 5 s",
-     .why = "The gateway took long to answer. Senders with short time-outs give up here.",
-     .advice =
-         "Look in the gateway's log what it did in this time: lookups (DNS, LDAP, block lists), content filters, load.",
-     .references = {"RFC 5321 4.5.3.2"},
-     .fires = "use hello mail rcpt data body\n+40\nG!250 2.0.0 Ok: queued as 4F1A2B3C4D\nuse bye\n",
-     .quiet = "use hello mail rcpt data body\n+3\nuse accepted bye\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       const Event* e = v.at(v.slowest);
-       if (e == nullptr || !v.at_least(v.slowest_us, kSlow)) return std::nullopt;
-       Match m = match_event(v, v.slowest);
-       m.phase = e->phase;
-       m.got = "the reply after " + v.seconds(v.slowest_us);
        return m;
      }},
 };
@@ -248,7 +231,7 @@ constexpr Rule kFallback[] = {
          "Read the events from the end backwards: a reply with a wrong code, or an order of commands that neither side "
          "complained about.",
      .references = {"RFC 5321 3.3"},
-     .fires = "use hello\nS MAIL FROM:<a@sender.example>\nG 354 what?\nS QUIT\nG!221 bye\nG fin\nS fin\n",
+     .fires = "use hello mail rcpt data body\nG 354 what?\nS QUIT\nG!221 bye\nG fin\nS fin\n",
      .quiet = kQuiet,
      .check = [](const View& v) -> std::optional<Match> {
        if (!v.broken()) return std::nullopt;

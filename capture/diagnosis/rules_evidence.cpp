@@ -1,6 +1,8 @@
 // What the proxy found out besides the bytes: its own reverse look-up of the sender, and the state of the TCP legs.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -18,12 +20,12 @@ constexpr std::string_view kDnsAdvice =
     "smtpd_peername_lookup, "
     "or the resolver's time-out in resolv.conf).";
 
-std::string outcome(const std::string& status, int64_t us) {
-  if (status == "pending") return "has no answer after " + seconds(us);
-  if (status == "timeout") return "got no answer in " + seconds(us);
-  if (status == "ok") return "took " + seconds(us);
-  if (status == "unreachable") return "did not reach a name server (" + seconds(us) + ")";
-  return fmt::format("ended in \"{}\" after {}", status, seconds(us));
+std::string outcome(const View& v, const std::string& status, int64_t us) {
+  if (status == "pending") return "has no answer after " + v.seconds(us);
+  if (status == "timeout") return "got no answer in " + v.seconds(us);
+  if (status == "ok") return "took " + v.seconds(us);
+  if (status == "unreachable") return "did not reach a name server (" + v.seconds(us) + ")";
+  return fmt::format("ended in \"{}\" after {}", status, v.seconds(us));
 }
 
 bool no_answer(const std::string& status) { return status == "pending" || status == "timeout"; }
@@ -34,10 +36,10 @@ std::string slow_look_up(const View& v) {
   if (!ptr || ptr->status == "unreachable" || ptr->status == "error") return "";
   const std::string& ip = v.c.session.sender.ip;
   if (ptr->name_us >= kSlowLookUp || (no_answer(ptr->status) && ptr->name_us >= kSlowLookUp / 2))
-    return fmt::format("the proxy's own look-up of the name of {} {}", ip, outcome(ptr->status, ptr->name_us));
+    return fmt::format("the proxy's own look-up of the name of {} {}", ip, outcome(v, ptr->status, ptr->name_us));
   if (ptr->forward_us >= kSlowLookUp)
     return fmt::format("{} is called {}, but the proxy's own look-up of that name's addresses {}", ip, ptr->name,
-                       outcome(ptr->forward_status, ptr->forward_us));
+                       outcome(v, ptr->forward_status, ptr->forward_us));
   return "";
 }
 
@@ -72,6 +74,13 @@ int32_t message_due(const View& v, int64_t at_us) {
   return due >= 0 && v.at(due)->at_us <= at_us ? due : -1;
 }
 
+/// The point at which the message stopped. Bytes that were read only when the session ended had come before.
+Match match_due(const View& v, int32_t due, int64_t seen_us) {
+  Match m = match_missing(v, due, From::sender);
+  m.at_us = std::min(v.at(due)->end_us, seen_us);
+  return m;
+}
+
 constexpr Rule kRules[] = {
     {.code = "banner-slow-dns",
      .title = "The greeting waits for the sender's reverse DNS",
@@ -90,11 +99,11 @@ constexpr Rule kRules[] = {
        if (slow.empty()) return std::nullopt;
        Match m = match_event(v, v.first_close);
        const int64_t waited = v.silence_us();
-       m.got += " after " + seconds(waited);
+       m.got += " after " + v.seconds(waited);
        m.why = fmt::format(
            "The gateway had not greeted when the sender left after {}{}. Gateways look up the name of a "
            "sender before they greet, and {}.",
-           seconds(waited), looks_like_limit(waited), slow);
+           v.seconds(waited), v.looks_like_limit(waited), slow);
        m.confidence = Confidence::likely;
        return m;
      }},
@@ -115,7 +124,7 @@ constexpr Rule kRules[] = {
        const std::string slow = slow_look_up(v);
        if (e == nullptr || e->at_us < kImpatient || slow.empty()) return std::nullopt;
        Match m = match_event(v, v.banner);
-       m.got = "the greeting after " + seconds(e->at_us);
+       m.got = "the greeting after " + v.seconds(e->at_us);
        m.why = "Gateways look up the name of a sender before they greet, and " + slow + ".";
        m.confidence = Confidence::likely;
        return m;
@@ -168,8 +177,7 @@ constexpr Rule kRules[] = {
        const auto seen = trouble(v, From::sender, [](const LegTransport& l) { return l.out_of_order > 0; });
        const int32_t due = seen ? message_due(v, seen->at_us) : -1;
        if (due < 0 || v.closed_by(From::gateway)) return std::nullopt;
-       Match m = match_missing(v, due, From::sender);
-       m.at_us = v.at(due)->end_us;
+       Match m = match_due(v, due, seen->at_us);
        m.got = fmt::format("{} segments behind a hole, then silence", seen->leg->out_of_order);
        m.confidence = Confidence::likely;
        return m;
@@ -184,14 +192,14 @@ constexpr Rule kRules[] = {
      .advice = "Look on the gateway at what holds up this message while it comes in: a content scanner or milter that "
                "hangs, a full queue disk, a process that is stuck. Its log at this time should name it.",
      .references = {"RFC 9293 3.8.6", "RFC 5321 4.5.3.2.5"},
-     .fires = "use hello mail rcpt data\nS body 300000\n+10\npath G unsent=90000 window=0\n+110\nS!fin\nG fin\n",
+     .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unsent=90000 window=0\n+110\nS fin\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unsent=0\n+110\nS fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
        const auto seen =
            trouble(v, From::gateway, [](const LegTransport& l) { return l.unsent > 0 && l.window < l.mss; });
-       if (!seen || message_due(v, seen->at_us) < 0 || v.first_close < 0) return std::nullopt;
-       Match m = match_event(v, v.first_close);
-       m.at_us = seen->at_us;
+       const int32_t due = seen ? message_due(v, seen->at_us) : -1;
+       if (due < 0) return std::nullopt;
+       Match m = match_due(v, due, seen->at_us);
        m.got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg->window, seen->leg->unsent);
        return m;
      }},
@@ -206,16 +214,16 @@ constexpr Rule kRules[] = {
          "Check from this host that the gateway answers (ping, also with full-size packets: ping -M do -s 1472), and "
          "what firewall between keeps state: one that forgot the connection drops it silently.",
      .references = {"RFC 9293 3.8.3", "RFC 2923 2.1"},
-     .fires = "use hello mail rcpt data\nS body 300000\n+10\npath G unacked=10 retransmits=5\n+110\nS!fin\nG fin\n",
+     .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unacked=10 retransmits=5\n+110\nS fin\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unacked=0 retransmits=5\n+110\nS fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
        const auto seen = trouble(v, From::gateway, [](const LegTransport& l) {
          return l.unacked > 0 && l.retransmits >= 3 && l.window >= l.mss;
        });
        if (!seen || !v.broken() || v.first_close < 0) return std::nullopt;
-       Match m = match_event(v, v.first_close);
-       m.at_us = seen->at_us;
-       m.phase = message_due(v, seen->at_us) >= 0 ? Phase::body : v.at(v.first_close)->phase;
+       const int32_t due = message_due(v, seen->at_us);
+       Match m = due >= 0 ? match_due(v, due, seen->at_us) : match_event(v, v.first_close);
+       if (due < 0) m.phase = v.at(v.first_close)->phase, m.at_us = seen->at_us;
        m.got = fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg->unacked,
                            seen->leg->retransmits);
        m.confidence = Confidence::likely;

@@ -268,6 +268,10 @@ class Player {
       body.resize(length);
       return bytes(from, body, marked);
     }
+    if (rest.starts_with("line ")) {
+      const uint64_t length = std::max<uint64_t>(count(rest.substr(5)), 2);
+      return bytes(from, std::string(length - 2, 'x') + "\r\n", marked);
+    }
     bytes(from, std::string(rest) + "\r\n", marked);
   }
 

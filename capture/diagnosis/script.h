@@ -5,6 +5,7 @@
 //   G!550 5.1.1 no such user     `!`: here it breaks
 //   S~raw \r\n \x16 \\           bytes as escaped, nothing added            S!~raw      marked
 //   S body 65536                 so many bytes of message lines
+//   S line 1200                  one line of so many bytes, its CR LF included
 //   S fin   S rst   S timeout    the side ends its stream                   S!fin       marked
 //   !                            the point that is now reached is marked (bytes are missing here)
 //   +30.0                        so many seconds pass

@@ -22,12 +22,15 @@ std::span<const Rule> rules_limits();   ///< rates and sizes
 std::span<const Rule> rules_server();   ///< the gateway's own trouble
 std::span<const Rule> rules_session();  ///< 421, errors counted, and order, in any phase
 std::span<const Rule> rules_refused_banner();  ///< any other refusing greeting
-std::span<const Rule> rules_auth();
 std::span<const Rule> rules_helo();
-std::span<const Rule> rules_tls();
+std::span<const Rule> rules_starttls();
+std::span<const Rule> rules_tls();  ///< the handshake
+std::span<const Rule> rules_auth();
 std::span<const Rule> rules_mail();
 std::span<const Rule> rules_rcpt();
-std::span<const Rule> rules_content();  ///< what the gateway says of the message itself
+std::span<const Rule> rules_content();   ///< what the gateway says of the message itself
+std::span<const Rule> rules_protocol();  ///< bytes and orders of bytes that the protocol does not allow
+std::span<const Rule> rules_time();      ///< slow replies, stalls, and connections that were forgotten
 std::span<const Rule> rules_data();
 std::span<const Rule> rules_end();       ///< how the session ended
 std::span<const Rule> rules_fallback();  ///< last: every refusal that nothing else knows

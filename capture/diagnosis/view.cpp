@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "capture/smtp/syntax.h"
+
 namespace smtpscope {
 
 namespace {
@@ -44,9 +46,6 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
         if (asked != nullptr && e.code >= 200 && e.code < 300 &&
             (asked->verb == Verb::ehlo || asked->verb == Verb::helo || asked->verb == Verb::lhlo))
           helo_ok = i;
-        // Nothing was owed for what was not whole: a time-out told in a message's midst is no slow reply.
-        const int64_t took = asked != nullptr && asked->complete ? e.at_us - asked->end_us : 0;
-        if (took > slowest_us) slowest_us = took, slowest = i;
         break;
       }
       case Event::Kind::command:
@@ -130,6 +129,26 @@ bool View::rcpt_accepted_after(int32_t event) const {
     for (const Recipient& r : m.recipients)
       if (r.command > event && r.code >= 200 && r.code < 300) return true;
   return false;
+}
+
+bool View::offers(std::string_view keyword) const {
+  const Event* hello = at(helo_ok);
+  if (hello == nullptr) return false;
+  std::string_view text = hello->text;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    line.remove_prefix(std::min<size_t>(4, line.size()));
+    if (starts_with_nocase(line, keyword) &&
+        (line.size() == keyword.size() || line[keyword.size()] == ' ' || line[keyword.size()] == '='))
+      return true;
+  }
+  return false;
+}
+
+int64_t View::answered_at(int32_t event) const {
+  const Event* reply = at(replies[static_cast<size_t>(event)]);
+  return reply != nullptr ? reply->at_us : INT64_MAX;
 }
 
 const Event* View::last_reply() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "capture/diagnosis/rule.h"
@@ -39,10 +40,8 @@ struct View {
   int32_t cut_command = -1;            ///< a command line that never ended
   int32_t cut_reply = -1;              ///< a reply that never ended
   Verdict verdict = Verdict::unknown;  ///< decided before the rules run
-  int32_t slowest = -1;                ///< the reply that took longest
-  int64_t slowest_us = 0;
-  std::vector<int32_t> refusals;  ///< replies 4xx and 5xx
-  std::vector<int32_t> replies;   ///< for each event: the reply that answers it, -1
+  std::vector<int32_t> refusals;       ///< replies 4xx and 5xx
+  std::vector<int32_t> replies;        ///< for each event: the reply that answers it, -1
   int64_t ended_us = 0;
 
   /// Not null if the index is valid.
@@ -85,6 +84,11 @@ struct View {
   const Message* message_at(int32_t event) const;
   bool mail_accepted_after(int32_t event) const;
   bool rcpt_accepted_after(int32_t event) const;
+
+  /// Does the last EHLO reply name this extension (capitals)? False if there was none.
+  bool offers(std::string_view keyword) const;
+  /// The reply to this event came later than this; INT64_MAX if none came.
+  int64_t answered_at(int32_t event) const;
 
   /// When the unanswered thing had been sent; for the banner, when the gateway was reached.
   int64_t owed_since() const;

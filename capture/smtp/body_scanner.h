@@ -1,12 +1,15 @@
 // Follows one message body sent with DATA up to its final dot line (RFC 5321 4.1.1.4), however it is cut, and says
 // which of its bytes the body policy keeps. Only CRLF . CRLF ends a message; other line ends around a lone dot are
-// remembered as look-alikes, since some servers take them for the end.
+// remembered as look-alikes, since some servers take them for the end. It notices by the way what does not belong into
+// a mail: CR or LF alone, NUL, bytes above 127, long lines.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "capture/smtp/event.h"
 
 namespace smtpscope {
 
@@ -34,6 +37,10 @@ class BodyScanner {
   std::optional<uint64_t> look_alike() const { return look_alike_; }
   /// Length of the message, were the first look-alike its end: without the look-alike's dot line.
   uint64_t look_alike_content() const { return look_alike_content_; }
+  /// What was seen up to now. Look-alikes made with CR or NUL are among these only: the two above know those with LF.
+  BodyOddities oddities() const;
+  /// Where that look-alike began, the line end before its dot included.
+  uint64_t look_alike_from() const { return look_alike_from_; }
   /// Offset of the first byte behind the header's blank line, none while inside the header.
   std::optional<uint64_t> header_end() const { return header_end_; }
 
@@ -42,6 +49,11 @@ class BodyScanner {
 
   void line_end(bool crlf);
   size_t pass_blocks(std::string_view bytes);
+  /// Notices what is odd in the next bytes, those from offset_ on, behind previous_.
+  void look(std::string_view bytes);
+  void look_closely(std::string_view bytes, uint64_t offset, char before);
+  void note_line(uint64_t from, uint64_t to);
+  void note_look_alike(uint64_t from, uint64_t to);
   uint64_t back(uint64_t n) const { return offset_ - start_ < n ? start_ : offset_ - n; }
 
   uint64_t start_, offset_, safe_;
@@ -51,7 +63,10 @@ class BodyScanner {
   std::optional<uint64_t> line_from_;  ///< where the line now read began; none behind unseen bytes
   char previous_ = '\n';
   std::optional<uint64_t> look_alike_, header_end_;
-  uint64_t look_alike_content_ = 0;
+  uint64_t look_alike_content_ = 0, look_alike_from_ = 0, last_look_alike_ = 0;
+  BodyOddities odd_;
+  bool dot_pending_ = false;  ///< the last byte was a dot behind CR or NUL
+  bool dot_nul_ = false;      ///< it was NUL
 };
 
 }  // namespace smtpscope

@@ -101,6 +101,7 @@ void Conversation::State::finish_body(bool ended) {
     event->complete = ended;
     event->lines = body_cut ? 0 : scanner->lines();
     event->text = digest.head();
+    event->bare_lf = !body_cut && scanner->oddities().bare_lf.count > 0;
     if (ended && !body_cut) event->sha256 = digest.hex(scanner->content_length());
   }
   if (message >= 0) {
@@ -108,6 +109,7 @@ void Conversation::State::finish_body(bool ended) {
     m.bytes = scanner->content_length();
     m.ended = ended;
     if (event != nullptr) m.sha256 = event->sha256;
+    if (!body_cut) m.odd = scanner->oddities();
   }
   leave_body();
 }

@@ -169,6 +169,10 @@ void Conversation::State::end_at_look_alike() {
     Message& m = messages[static_cast<size_t>(message)];
     m.bytes = scanner->look_alike_content();
     m.ended = true;
+    m.odd = {};
+    m.odd.ended_at_look_alike = true;
+    m.odd.look_alike = {1, scanner->look_alike_from()};
+    m.odd.look_alike_length = end - scanner->look_alike_from();
   }
   std::string rest = std::move(retained);
   std::vector<Stream::Mark> marks = std::move(retained_marks);

@@ -88,6 +88,20 @@ struct Recipient {
   uint16_t code = 0;
 };
 
+/// What of a body sent with DATA is no text of a mail, or looks like its end. Known only of a body that was seen whole.
+struct BodyOddities {
+  struct Seen {
+    uint64_t count = 0, first = 0;  ///< `first`: offset of the first in the sender's stream
+  };
+  Seen bare_lf, bare_cr, nul;
+  Seen eight_bit;                  ///< only the first is counted
+  Seen long_line;                  ///< longer than the 1000 bytes of RFC 5321 4.5.3.1.6; `first`: the line's beginning
+  Seen look_alike;                 ///< a lone dot between other line ends than CR LF
+  uint64_t look_alike_length = 0;  ///< of the first, its line ends included
+  bool ended_at_look_alike = false;  ///< the gateway took one for the end; then nothing else here is known
+  bool stops_at_dot = false;         ///< unfinished, and the last line was a lone dot
+};
+
 /// What followed one MAIL command, or a RCPT, DATA or BDAT where no transaction was open.
 struct Message {
   std::optional<std::string> mail_from;   ///< empty for <>; none: no MAIL command was seen
@@ -100,6 +114,7 @@ struct Message {
   uint64_t bytes = 0;                  ///< of the body as sent, without the final dot line
   std::string sha256;
   std::string queue_id;  ///< the gateway's name for it, taken from the final reply
+  BodyOddities odd;
   bool bdat = false;
   bool ended = false;      ///< the sender sent all of it (dot line, or BDAT LAST)
   bool accepted = false;   ///< the final reply was 2xx

@@ -53,7 +53,7 @@ TEST_CASE("every rule fires in its own script, at the marked event and byte") {
       CHECK(t.verdict == Verdict::breakdown);
       CHECK((t.breakdown && t.breakdown->code == rule->code));
     } else {
-      CHECK(t.verdict != Verdict::breakdown);
+      CHECK_FALSE((t.breakdown && t.breakdown->code == rule->code));
     }
     const ScriptMark& mark = *played.mark;
     CHECK(f->offset == offset_of(mark, f->stream));
@@ -64,7 +64,8 @@ TEST_CASE("every rule fires in its own script, at the marked event and byte") {
       const Event& e = t.events[static_cast<size_t>(f->event)];
       CHECK(e.from == *mark.side);
       CHECK((e.kind == Event::Kind::close) == mark.close);
-      CHECK(e.at_us == mark.at_us);
+      CHECK(e.at_us <= mark.at_us);  // of a body, the marked line may be a part
+      CHECK(e.end_us >= mark.at_us);
     } else {
       CHECK(f->length == 0);
     }
@@ -109,7 +110,7 @@ TEST_CASE("the tables are whole: codes unique and slugs, words and scripts every
     CHECK(find_rule(rule->code) == rule);
     CHECK(explain_rule(*rule, 80).find(rule->code) == 0);
   }
-  CHECK(codes.size() >= 105);
+  CHECK(codes.size() >= 150);
 }
 
 TEST_CASE("docs/DIAGNOSES.md is what the tables say") {

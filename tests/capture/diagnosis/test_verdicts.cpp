@@ -41,6 +41,74 @@ TEST_CASE("delivered: every message was accepted for somebody") {
   CHECK(one_refused.summary.find("4F1A2B3C4D") != std::string::npos);
 }
 
+TEST_CASE("a healthy session gets no note") {
+  for (const char* script : {
+           "use hello mail rcpt data body accepted bye\n",
+           "use hello mail rcpt data body accepted mail rcpt data body accepted bye\n",
+           "use hello mail rcpt data\nS body 200000\nS~\\r\\n.\\r\\n\nuse accepted bye\n",
+           "use hello mail rcpt\nS BDAT 5000\nS body 5000\nG 250 ok\nS BDAT 0 LAST\nuse accepted bye\n",
+           "use hello\nS MAIL FROM:<a@b.example>\nS RCPT TO:<x@gw.example>\nS DATA\nG 250 ok\nG 250 ok\nG 354 go\n"
+           "use body\nS QUIT\nuse accepted\nG 221 bye\nS fin\nG fin\n",
+           "G 220 gw.example ESMTP\nS HELO a.example\nG 250 gw.example\nuse mail rcpt data body accepted bye\n",
+           "use hello mail rcpt data body accepted\nS RSET\nG 250 ok\n+60\nuse mail rcpt data body accepted bye\n",
+           "use hello mail rcpt data\nS Subject: caf\xc3\xa9\nS \nS ..dots\nS .\nuse accepted bye\n",
+           // Exim's early pipelining
+           "S EHLO a.example\nS MAIL FROM:<a@b.example>\nG 220 gw.example ESMTP\n"
+           "G~250-gw.example\\r\\n250-PIPELINING\\r\\n250 PIPECONNECT\\r\\n\nG 250 ok\nuse rcpt data body accepted "
+           "bye\n",
+       }) {
+    const Transcript t = play(script);
+    INFO(script);
+    CHECK(t.verdict == Verdict::delivered);
+    for (const Finding& note : t.notes) CHECK(note.code == "");
+  }
+}
+
+TEST_CASE("each stop in a message is put down to one cause") {
+  const std::string begun = "use hello mail rcpt data\n", gone = "+300\nG 421 4.4.2 timeout\nG fin\nS fin\n";
+  for (const auto& [script, code] : {
+           std::pair{begun + "S body 500\n" + gone, "body-stalled"},
+           {begun + "S body 500\n+300\nG fin\nS fin\n", "body-stalled"},
+           {begun + gone, "message-never-came"},
+           {begun + "+300\nS rst\nG fin\n", "message-never-came"},
+           {begun + "S body 65536\n" + gone, "stalled-at-64k"},
+           {begun + "S body 65536\n+180\nS fin\nG fin\n", "stalled-at-64k"},
+           {begun + "S body 65536\n+1\nS rst\nG fin\n", "body-sender-reset"},
+           {begun + "S~x\\r\\n.\n" + gone, "missing-final-dot"},
+           {begun + "S body 500\n+60\nS fin\nG fin\n", "body-not-taken"},
+           {begun + "S fin\nG fin\n", "left-at-354"},
+           {begun + "S body 500\nS fin\nG fin\n", "body-sender-closed"},
+           {begun + "S body 500\nG fin\nS fin\n", "body-gateway-closed"},
+       }) {
+    const Transcript t = play(script);
+    INFO(script);
+    REQUIRE(t.breakdown);
+    CHECK(t.breakdown->code == code);
+    CHECK(t.notes.size() <= 1);  // the gateway's 421
+  }
+}
+
+TEST_CASE("TLS 1.3 hides its alerts; a short record before the sender's Finished is taken for one") {
+  // A ServerHello with supported_versions 0x0304, then application data of both sides.
+  const std::string server =
+      "G~\\x16\\x03\\x03\\x00\\x34\\x02\\x00\\x00\\x30\\x03\\x03aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb\\x00\\x13\\x01\\x00"
+      "\\x00\\x06\\x00\\x2b\\x00\\x02\\x03\\x04xx\\x17\\x03\\x03\\x00\\x02ab\\x17\\x03\\x03\\x00\\x02ab\n";
+  const std::string hello =
+      "use hello\nS STARTTLS\nG 220 go\n"
+      "S~\\x16\\x03\\x01\\x00\\x31\\x01\\x00\\x00\\x2d\\x03\\x03aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb\\x00\\x00\\x02\\x13"
+      "\\x01\\x01\\x00\\x00\\x02\\x00\\x00\n";
+  const std::string alert = "S~\\x17\\x03\\x03\\x00\\x13aaaaaaaaaaaaaaaaaaa\n";
+  const std::string finished = "S~\\x17\\x03\\x03\\x00\\x35aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n";
+  const Transcript t = play(hello + server + alert + "S fin\nG fin\n");
+  REQUIRE(t.tls);
+  CHECK(t.tls->server_version == "TLS 1.3");
+  REQUIRE(t.breakdown);
+  CHECK(t.breakdown->code == "tls-closed-on-certificate");
+  CHECK(t.breakdown->confidence == Confidence::possible);
+  CHECK(t.breakdown->why.find("TLS 1.3 hides") != std::string::npos);
+  CHECK(broke(hello + server + finished + "S fin\nG fin\n") == "tls-handshake-cut");
+}
+
 TEST_CASE("delivered, with notes on what was made good") {
   const Transcript greylisted =
       play("use hello mail rcpt\nS RCPT TO:<c@gw.example>\nG 450 4.2.0 Greylisted\nuse data body accepted bye\n");
