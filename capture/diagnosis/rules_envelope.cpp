@@ -61,9 +61,11 @@ constexpr Rule kRcpt[] = {
      .party = Party::policy,
      .expected = "250 or 251",
      .why = "The recipient's domain is not one that the gateway accepts from this sender.",
-     .advice = "If the domain is yours, add it to the domains that the gateway accepts (Cisco: RAT; Exchange: accepted "
-               "domains). "
-               "If not, the sender's MX lookup or routing is wrong, or it should log in.",
+     .advice =
+         "If the domain is yours, add it to the domains that the gateway accepts (Cisco: RAT; Exchange: accepted "
+         "domains; Postfix: mydestination, relay_domains, virtual_mailbox_domains). If not, the sender's MX lookup "
+         "or routing is wrong, or it should log in. A sender that may relay by its address is refused where the "
+         "gateway sees the proxy's address instead.",
      .references = {"RFC 5321 3.6.2", "RFC 5321 7.9"},
      .fires = "use hello mail\nS RCPT TO:<c@elsewhere.example>\nG!554 5.7.1 <c@elsewhere.example>: Relay access "
               "denied\nuse bye\n",
@@ -127,7 +129,8 @@ constexpr Rule kRcpt[] = {
      .expected = "250 or 251",
      .why = "There is no mailbox of this name on the gateway.",
      .advice = "Check the spelling with the sender. If the address should exist, look in the gateway's recipient table "
-               "(Cisco: RAT or LDAP accept query; Postfix: local_recipient_maps, relay_recipient_maps).",
+               "(Cisco: RAT or LDAP accept query; Postfix: local_recipient_maps, "
+               "relay_recipient_maps, virtual_mailbox_maps, virtual_alias_maps).",
      .references = {"RFC 5321 4.2.3", "RFC 3463 3.2"},
      .fires = "use hello mail\nS RCPT TO:<nobody@gw.example>\nG!550 5.1.1 <nobody@gw.example>: Recipient address "
               "rejected: User "
@@ -156,8 +159,11 @@ constexpr Rule kRcpt[] = {
      .phase = Phase::rcpt,
      .party = Party::policy,
      .expected = "250 or 251",
-     .why = "The gateway's rules do not allow this recipient from this sender.",
-     .advice = "Look in the gateway's log and rules for this pair of addresses.",
+     .why = "The gateway's rules do not allow this recipient from this sender, or do not allow this sender at all.",
+     .advice =
+         "Look in the gateway's log and rules for this pair of addresses. Where the reply speaks of the sender's "
+         "address, "
+         "client or HELO, look in the rules for that: Postfix refuses at RCPT for those too (smtpd_delay_reject).",
      .references = {"RFC 5321 3.3"},
      .fires = "use hello mail\nS RCPT TO:<b@gw.example>\nG!550 5.7.1 Not allowed\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 450 4.2.1 Mailbox busy\nuse bye\n",
