@@ -10,8 +10,8 @@
 namespace {
 
 constexpr const char* kPurpose =
-    "smtpscope stands between SMTP senders and a mail gateway, passes every byte on unchanged, records the "
-    "sessions of the senders you name, and shows the exact point at which each one broke.";
+    "smtpscope stands between SMTP senders and a mail gateway, passes every byte on unchanged,\n"
+    "records the sessions of the senders you name, and shows the exact point at which each one broke.";
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 nothing matched, 5 proxy not reachable, 78 configuration error.\n"
@@ -40,6 +40,11 @@ int main(int argc, char** argv) {
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
+      // CLI11 only says that a subcommand is required.
+      if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
+        std::fprintf(stderr, "smtpscope: there is no command \"%s\"; smtpscope --help lists them\n", argv[1]);
+        return static_cast<int>(ExitCode::usage);
+      }
       // Help and version are "errors" with code 0 to CLI11; everything else is a usage error.
       return app.exit(e) == 0 ? static_cast<int>(ExitCode::ok) : static_cast<int>(ExitCode::usage);
     }

@@ -144,12 +144,12 @@ std::string shell_word(const std::string& text) {
 }
 
 std::string page(const Performance& performance, const std::vector<std::optional<Transcript>>& transcripts) {
-  const TextOptions look = text_options();
+  const TextOptions look = text_options(), lines = list_options();
   std::string text =
       fmt::format("{} sessions through the proxy, as `smtpscope list` shows them, each above what was staged:\n\n",
                   performance.sessions.size());
   for (size_t n = 0; n < transcripts.size(); ++n) {
-    if (transcripts[n]) text += list_line(list_row(*transcripts[n]), look.width, look.colour) + '\n';
+    if (transcripts[n]) text += list_line(list_row(*transcripts[n]), lines.width, lines.colour) + '\n';
     text += fmt::format("    {}\n", performance.sessions[n].story->title);
   }
   for (size_t n = 0; n < transcripts.size(); ++n) {

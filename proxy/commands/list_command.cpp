@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "capture/diagnosis/catalogue.h"
 #include "capture/store/index.h"
 #include "capture/store/paths.h"
 #include "capture/transcript/list_line.h"
 #include "config/settings.h"
+#include "config/units.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/list_filters.h"
 #include "proxy/commands/locate.h"
@@ -39,7 +41,7 @@ ExitCode list(const ListOptions& options) {
     fmt::print(stderr, "{}\n", store.error());
     return ExitCode::config;
   }
-  const TextOptions look = text_options();
+  const TextOptions look = list_options();
   Index index(*store);
   ExitCode code = ExitCode::ok;
   StoredLines lines;
@@ -57,7 +59,12 @@ ExitCode list(const ListOptions& options) {
   });
   for (const std::string& problem : index.problems()) fmt::print(stderr, "smtpscope: {}\n", problem);
   if (shown == 0) {
+    if (!index.problems().empty()) return ExitCode::failed;
     fmt::print(stderr, "smtpscope: no session in {} matches\n", *store);
+    for (const std::string& wanted : options.filters.codes)
+      if (find_rule(wanted) == nullptr)
+        fmt::print(stderr, "smtpscope: there is no diagnosis {}; `smtpscope explain` lists them all\n",
+                   smtpscope::quoted(std::string_view(wanted)));
     return ExitCode::no_match;
   }
   return code;
@@ -67,17 +74,21 @@ ExitCode list(const ListOptions& options) {
 
 void register_list(CLI::App& app, ExitCode& exit_code) {
   const auto options = std::make_shared<ListOptions>();
-  CLI::App* command = app.add_subcommand("list", "One line for each recorded session, newest last");
+  CLI::App* command = app.add_subcommand("list", "One line for each recorded session, newest last; times are UTC");
   add_store_options(*command, options->config, options->store);
   command->add_option("--sender", options->filters.senders,
                       "Address, network or range: 203.0.113.0/24, 10.2.3, 192.0.2.1-9");
-  command->add_option("--code", options->filters.codes, "Breakdown, as rcpt-unknown-user");
-  command->add_option("--phase", options->filters.phases, "Where it broke: connect, banner, helo, ...");
-  command->add_option("--party", options->filters.parties, "Who broke it: sender, gateway, network, ...");
+  command->add_option("--code", options->filters.codes, "Code of the breakdown, as rcpt-unknown-user");
+  command->add_option(
+      "--phase", options->filters.phases,
+      "Where it broke: connect, banner, helo, starttls, tls, auth, mail, rcpt, data, body, end-of-data, quit or "
+      "idle");
+  command->add_option("--party", options->filters.parties,
+                      "Who broke it: sender, gateway, network, dns, policy, proxy or unknown");
   command->add_option("--verdict", options->filters.verdicts, "delivered, breakdown, no-mail or unknown");
   command->add_option("--since", options->filters.since,
-                      "Began at or after: 2026-11-24T02:06:41Z, 2026-11-24, or 2h (ago)");
-  command->add_option("--until", options->filters.until, "Began before");
+                      "Began at or after: 2026-11-24T02:06:41Z, 2026-11-24 (both UTC), or 2h (ago)");
+  command->add_option("--until", options->filters.until, "Began before; written as --since");
   command->add_flag("--json", options->json, "The transcripts as they stand, one JSON object a line");
   command->callback([options, &exit_code] { exit_code = list(*options); });
 }

@@ -30,7 +30,8 @@ Result<std::string> find_store(const std::string& config_option, const std::stri
 }
 
 void add_store_options(CLI::App& command, std::string& config, std::string& store) {
-  command.add_option("--store", store, "Directory of the store; default: that of the configuration");
+  command.add_option("--store", store,
+                     "Folder of the store; default: that of the configuration, else /var/lib/smtpscope");
   command.add_option("--config", config, "Configuration file that names the store");
 }
 

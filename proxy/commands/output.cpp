@@ -17,4 +17,15 @@ TextOptions text_options() {
   return text;
 }
 
+TextOptions list_options() {
+  constexpr int kWhole = 1 << 20, kNarrow = 120;  // in 120 columns some 35 are left for what happened
+  TextOptions text = text_options();
+  if (isatty(STDOUT_FILENO) == 0) {
+    text.width = kWhole;
+  } else if (text.width < kNarrow) {
+    text.width *= 2;
+  }
+  return text;
+}
+
 }  // namespace smtpscope

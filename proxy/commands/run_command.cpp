@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -71,6 +72,8 @@ bool refused(const Settings& settings) {
   std::vector<SettingsIssue> faults = contradictions(settings);
   for (SettingsIssue& issue : unavailable(settings)) faults.push_back(std::move(issue));
   for (const SettingsIssue& issue : faults) fmt::print(stderr, "smtpscope: {}: {}\n", issue.pointer, issue.message);
+  if (settings.listeners.empty() || settings.gateway.address.host.empty())
+    fmt::print(stderr, "smtpscope: on the command line: --listen 0.0.0.0:25 --gateway 10.0.0.1:25\n");
   return !faults.empty();
 }
 
@@ -167,10 +170,14 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
   command->add_option("--config", a->config, "Configuration file; the other options stand over it");
   command->add_option("--listen", a->listen, "ADDR:PORT to accept senders on; may be given more than once");
   command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway");
-  command->add_option("--store", a->store, "Folder for recordings and transcripts");
+  command->add_option("--store", a->store, "Folder for recordings and transcripts; default: /var/lib/smtpscope");
   command->add_option("--sender", a->senders, "Whose sessions to capture: address, CIDR, range, or any (the default)");
   command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on")
-      ->check(CLI::PositiveNumber);
+      ->check([](const std::string& text) -> std::string {
+        return text.find_first_not_of("0123456789") == std::string::npos && std::strtoull(text.c_str(), nullptr, 10) > 0
+                   ? ""
+                   : smtpscope::quoted(std::string_view(text)) + " is no whole number from 1";
+      });
   command->add_option("--for", a->window, "Capture ends after so long, as in 30m; mail goes on");
   command->add_option("--workers", a->workers, "Threads, one event loop each")->check(CLI::Range(1, 64));
   command->add_option("--body", a->body, "How much of message bodies is recorded")

@@ -65,6 +65,14 @@ Endpoint endpoint_of(const Address& address) {
   return {text, ntohs(v6->sin6_port)};
 }
 
+int port_taken(const Address& address) {
+  const Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return errno;
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // connections that are closing do not count, only a listener
+  if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  return bind(fd.get(), address.get(), address.length) == 0 ? 0 : errno;
+}
+
 int listen_on(const Address& address) {
   Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return -errno;

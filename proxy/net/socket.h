@@ -27,6 +27,9 @@ std::optional<Address> make_address(const std::string& ip, uint16_t port);
 /// Canonical text; a mapped IPv4 address as IPv4.
 Endpoint endpoint_of(const Address& address);
 
+/// 0 if nobody listens on the address yet, else the errno that tells why not to. listen_on() alone does not notice
+/// another program there that shares ports too (SO_REUSEPORT, as Postfix does): the two would halve the connections.
+int port_taken(const Address& address);
 /// A non-blocking listening socket; accepted sockets inherit TCP_NODELAY and keep-alive. Negative errno on failure.
 int listen_on(const Address& address);
 /// The address a socket is bound to.

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -51,6 +52,13 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std:
   for (const std::string& problem : recovered.problems) spdlog::warn("recovery: {}", problem);
   const uint32_t count = std::max<uint32_t>(1, settings.workers);
   std::vector<std::vector<Fd>> sockets(count);
+  for (const ListenerSettings& listener : settings.listeners) {
+    const Address address = address_of(listener.address, "listener");
+    if (const int error = port_taken(address); error != 0)
+      throw std::runtime_error(fmt::format("cannot listen on {}: {}{}", shown(endpoint_of(address)),
+                                           std::strerror(error),
+                                           error == EADDRINUSE ? " (ss -ltnp shows by whom)" : ""));
+  }
   for (const ListenerSettings& listener : settings.listeners) {
     Address address = address_of(listener.address, "listener");
     for (uint32_t i = 0; i < count; ++i) {

@@ -94,7 +94,7 @@ inline Transcript unknown_user() {
   const int32_t n = event_at(t, "550");
   const Event& e = t.events[static_cast<size_t>(n)];
   t.verdict = Verdict::breakdown;
-  t.summary = "The gateway knows no mailbox <bob@gw.example>; the sender has to correct the address.";
+  t.summary = "The gateway does not know the recipient <bob@gw.example>: " + e.text;
   Finding f;
   f.code = "rcpt-unknown-user";
   f.phase = Phase::rcpt;
@@ -105,10 +105,11 @@ inline Transcript unknown_user() {
   f.length = e.bytes;
   f.expected = "250 or 251";
   f.got = e.text;
-  f.why = "The gateway answered the RCPT command with a permanent refusal that says the mailbox does not exist.";
+  f.why = "There is no mailbox of this name on the gateway.";
   f.advice =
-      "Check the address with the recipient. If it should exist, look at the gateway's recipient table (RAT, LDAP, "
-      "relay_recipient_maps) for it.";
+      "Check the spelling with the sender. If the address should exist, look in the gateway's recipient table (Cisco: "
+      "RAT or LDAP accept query; Postfix: local_recipient_maps, relay_recipient_maps, virtual_mailbox_maps, "
+      "virtual_alias_maps).";
   f.references = {"RFC 5321 4.2.3", "RFC 3463 3.2"};
   t.breakdown = f;
   return t;

@@ -47,7 +47,8 @@ Gateway   10.0.0.1:25
 When      2026-11-24 02:06:41.123 UTC, for 0.339 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: rcpt-unknown-user
-          The gateway knows no mailbox <bob@gw.example>; the sender has to correct the address.
+          The gateway does not know the recipient <bob@gw.example>: 550 5.1.1 <bob@gw.example>:
+          Recipient address rejected: User unknown
 
       0.000  --  sender connected; gateway reached in 0.4 ms
       0.031  <-  220 gw.example ESMTP
@@ -64,10 +65,11 @@ Verdict   BREAKDOWN: rcpt-unknown-user
       | expected  250 or 251
       | got       550 5.1.1 <bob@gw.example>: Recipient address rejected: User unknown
       | where     byte 101 of the gateway's stream, 70 bytes long; event 7
-      | why       The gateway answered the RCPT command with a permanent refusal that says the
-      |           mailbox does not exist.
-      | advice    Check the address with the recipient. If it should exist, look at the gateway's
-      |           recipient table (RAT, LDAP, relay_recipient_maps) for it.
+      | why       There is no mailbox of this name on the gateway.
+      | advice    Check the spelling with the sender. If the address should exist, look in the
+      |           gateway's recipient table (Cisco: RAT or LDAP accept query; Postfix:
+      |           local_recipient_maps, relay_recipient_maps, virtual_mailbox_maps,
+      |           virtual_alias_maps).
       | see       RFC 5321 4.2.3; RFC 3463 3.2
       +---------------------------------------------------------------------------------------------
       0.326  ->  QUIT
