@@ -2,10 +2,11 @@
 // of which there may be a hundred thousand. Never throws but std::bad_alloc, never reads behind the end.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
+
+#include "capture/transcript/plain.h"
 
 namespace smtpscope {
 
@@ -33,12 +34,14 @@ class JsonCursor {
   bool string(std::string_view& contents) {
     if (!accept('"')) return false;
     const size_t begin = at_;
-    for (; at_ < text_.size(); ++at_) {
+    while (at_ < text_.size()) {
+      at_ += plain_length(text_.substr(at_));
+      if (at_ >= text_.size()) break;
       if (text_[at_] == '"') {
         contents = text_.substr(begin, at_++ - begin);
         return true;
       }
-      if (text_[at_] == '\\') ++at_;
+      at_ += text_[at_] == '\\' ? 2U : 1U;
     }
     at_ = text_.size();
     return false;
@@ -65,7 +68,7 @@ class JsonCursor {
         if (depth == 0) return false;
         ++at_;
       } else {
-        at_ = std::min(text_.find_first_of(",:]}\"{[ \t\r\n", at_), text_.size());
+        while (at_ < text_.size() && !ends_word(text_[at_])) ++at_;
       }
     } while (depth > 0);
     raw = text_.substr(begin, at_ - begin);
@@ -73,6 +76,10 @@ class JsonCursor {
   }
 
  private:
+  static bool ends_word(char c) {
+    return c == ',' || c == ':' || c == ']' || c == '}' || c == '"' || c == '{' || c == '[' || c == ' ' || c == '\t' ||
+           c == '\r' || c == '\n';
+  }
   void space() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\r' || text_[at_] == '\n'))
       ++at_;
