@@ -210,7 +210,7 @@ constexpr Rule kRules[] = {
      .why = "There is no mailbox of this name on the gateway.",
      .advice = "Check the spelling with the sender. If the address should exist, look in the gateway's recipient table "
                "(Cisco: mail_logs says \"Rejected by RAT\" or \"Rejected by LDAPACCEPT\"; Postfix: "
-               "local_recipient_maps, relay_recipient_maps).",
+               "local_recipient_maps, relay_recipient_maps, virtual_mailbox_maps, virtual_alias_maps).",
      .references = {"RFC 5321 4.2.3", "RFC 3463 3.2"},
      .fires = "use hello mail\nS RCPT TO:<nobody@gw.example>\nG!550 5.1.1 <nobody@gw.example>: Recipient address "
               "rejected: User unknown\nuse bye\n",
@@ -253,8 +253,10 @@ constexpr Rule kRules[] = {
      .phase = Phase::rcpt,
      .party = Party::policy,
      .expected = "250 or 251",
-     .why = "The gateway's rules do not allow this recipient from this sender.",
-     .advice = "Look in the gateway's log and rules for this pair of addresses.",
+     .why = "The gateway's rules do not allow this recipient from this sender, or do not allow this sender at all.",
+     .advice = "Look in the gateway's log and rules for this pair of addresses. Where the reply speaks of the sender's "
+               "address, client or HELO, look in the rules for that: Postfix refuses at RCPT for those too "
+               "(smtpd_delay_reject).",
      .references = {"RFC 5321 3.3"},
      .fires = "use hello mail\nS RCPT TO:<b@gw.example>\nG!550 5.7.1 Not allowed\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 450 4.2.1 Mailbox busy\nuse bye\n",

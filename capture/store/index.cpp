@@ -295,12 +295,11 @@ uint64_t Index::query(const IndexQuery& query, const std::function<bool(const In
   if (!query.id_prefix.empty()) where += " AND id >= ? AND substr(id, 1, length(?)) = ?";
   std::string sql =
       "SELECT id, icid, started, ip, verdict, code, phase, party, summary, files.path AS path, offset, sessions.length "
-      "AS "
-      "length FROM sessions JOIN files ON files.rowid = sessions.file" +
+      "AS length, sender FROM sessions JOIN files ON files.rowid = sessions.file" +
       where;
   if (query.last > 0)
     sql = "SELECT * FROM (" + sql + " ORDER BY started DESC, id DESC LIMIT " + std::to_string(query.last) + ")";
-  sql += " ORDER BY started, id";
+  sql += query.by_sender ? " ORDER BY sender, ip, started, id" : " ORDER BY started, id";
 
   Statement rows(db_->handle, sql);
   for (const auto& [first, last] : query.senders)

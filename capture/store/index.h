@@ -35,7 +35,8 @@ struct IndexQuery {
   std::vector<std::string> verdicts, codes, phases, parties;
   std::string since, until;  ///< as `started` is written: since <= started < until; empty: no limit
   std::string id_prefix;
-  uint64_t last = 0;  ///< only the newest so many; 0: all
+  uint64_t last = 0;       ///< only the newest so many; 0: all
+  bool by_sender = false;  ///< in the order of addresses, so that those of one network follow each other; oldest first
 };
 
 class Index {
@@ -46,7 +47,7 @@ class Index {
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
 
-  /// Oldest first; false from `on_entry` ends it. Gives back how many it was called for.
+  /// Oldest first (see by_sender); false from `on_entry` ends it. Gives back how many it was called for.
   uint64_t query(const IndexQuery& query, const std::function<bool(const IndexEntry&)>& on_entry);
 
   /// Lines and files that are no transcripts or could not be read, each for a person; at most 20, and a count.

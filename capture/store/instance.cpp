@@ -65,6 +65,13 @@ void Instance::finish() noexcept {
   fd_.reset();
 }
 
+bool instance_alive(std::string_view store, std::string_view id) {
+  if (ulid_time_us(id) < 0) return false;
+  const std::string path = run_path(store) + '/' + std::string(id);
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 Instances find_instances(std::string_view store, std::string_view own) {
   Instances found;
   const std::string directory = run_path(store);

@@ -34,6 +34,9 @@ class Instance {
   UniqueFd fd_;
 };
 
+/// Does a process hold this instance? False too if the file may not be looked at.
+bool instance_alive(std::string_view store, std::string_view id);
+
 /// What stands in <store>/run.
 struct Instances {
   struct Dead {

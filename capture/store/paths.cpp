@@ -66,6 +66,7 @@ std::string recording_path(std::string_view store, std::string_view ip, int64_t 
 std::string senders_path(std::string_view store) { return join(store, "senders"); }
 std::string run_path(std::string_view store) { return join(store, "run"); }
 std::string index_path(std::string_view store) { return join(store, "index.sqlite"); }
+std::string windows_path(std::string_view store) { return join(store, "windows.log"); }
 
 std::error_code make_private_directories(const std::string& path) noexcept {
   try {

@@ -3,6 +3,7 @@
 //   <store>/senders/<source ip>/<YYYY-MM-DD>.jsonl    transcripts of the sessions that began on that day, UTC
 //   <store>/senders/<source ip>/<YYYY-MM-DD>.pcapng   their recording
 //   <store>/run/<instance>                            a running process each, see instance.h
+//   <store>/windows.log                               when it listened, for whom, see window_log.h
 //   <store>/index.sqlite                              a cache, see index.h; may be deleted at any time
 #pragma once
 
@@ -28,6 +29,7 @@ std::string recording_path(std::string_view store, std::string_view ip, int64_t 
 std::string senders_path(std::string_view store);
 std::string run_path(std::string_view store);
 std::string index_path(std::string_view store);
+std::string windows_path(std::string_view store);
 
 /// Creates `path` and what is missing above it, each 0700. What exists keeps its mode.
 std::error_code make_private_directories(const std::string& path) noexcept;

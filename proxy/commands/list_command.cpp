@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/filter_options.h"
 #include "proxy/commands/list_filters.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
@@ -76,19 +77,7 @@ void register_list(CLI::App& app, ExitCode& exit_code) {
   const auto options = std::make_shared<ListOptions>();
   CLI::App* command = app.add_subcommand("list", "One line for each recorded session, newest last; times are UTC");
   add_store_options(*command, options->config, options->store);
-  command->add_option("--sender", options->filters.senders,
-                      "Address, network or range: 203.0.113.0/24, 10.2.3, 192.0.2.1-9");
-  command->add_option("--code", options->filters.codes, "Code of the breakdown, as rcpt-unknown-user");
-  command->add_option(
-      "--phase", options->filters.phases,
-      "Where it broke: connect, banner, helo, starttls, tls, auth, mail, rcpt, data, body, end-of-data, quit or "
-      "idle");
-  command->add_option("--party", options->filters.parties,
-                      "Who broke it: sender, gateway, network, dns, policy, proxy or unknown");
-  command->add_option("--verdict", options->filters.verdicts, "delivered, breakdown, no-mail or unknown");
-  command->add_option("--since", options->filters.since,
-                      "Began at or after: 2026-11-24T02:06:41Z, 2026-11-24 (both UTC), or 2h (ago)");
-  command->add_option("--until", options->filters.until, "Began before; written as --since");
+  add_filter_options(*command, options->filters);
   command->add_flag("--json", options->json, "The transcripts as they stand, one JSON object a line");
   command->callback([options, &exit_code] { exit_code = list(*options); });
 }

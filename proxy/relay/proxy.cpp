@@ -11,7 +11,9 @@
 #include <stdexcept>
 #include <utility>
 
+#include "capture/store/paths.h"
 #include "capture/store/recovery.h"
+#include "capture/store/window_log.h"
 
 namespace smtpscope {
 namespace {
@@ -78,10 +80,26 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std:
 
 Proxy::~Proxy() = default;
 
+/// Tells windows.log that we listen, or no longer do. Readers then know more; nothing depends on it.
+void Proxy::log_window(bool begins) {
+  if (!instance_ || begins == window_open_) return;
+  const auto now =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  const Settings& s = context_->settings;
+  const std::error_code error =
+      begins ? log_window_begin(s.store.path, {context_->instance, addresses_, s.capture.senders, s.capture.exclude,
+                                               s.capture.sessions, s.capture.for_ms, now.count(), now.count()})
+             : log_window_end(s.store.path, context_->instance, now.count());
+  if (error) spdlog::warn("{}: {}", windows_path(s.store.path), error.message());
+  window_open_ = begins;
+}
+
 void Proxy::start() {
+  log_window(true);
   for (auto& worker : workers_) worker->start();
 }
 void Proxy::drain() {
+  log_window(false);
   for (auto& worker : workers_) worker->drain();
 }
 void Proxy::end_now(const char* cause) {
@@ -92,6 +110,7 @@ bool Proxy::done() const {
 }
 void Proxy::join() {
   for (auto& worker : workers_) worker->join();
+  log_window(false);
   if (instance_) instance_->finish();
 }
 

@@ -30,7 +30,10 @@ class Proxy {
   void join();
 
  private:
+  void log_window(bool begins);
+
   std::shared_ptr<RelayContext> context_;
+  bool window_open_ = false;  ///< windows.log tells that we listen
   std::vector<std::string> addresses_;
   std::unique_ptr<Instance> instance_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -6,6 +6,8 @@
 #include "tests/capture/transcript/schema.h"
 
 #include <fstream>
+#include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -18,23 +20,31 @@ namespace smtpscope::test {
 
 using nlohmann::json;
 
-void require_valid(const std::string& line) {
-  static const json schema_json = [] {
-    std::ifstream file(SMTPSCOPE_SOURCE_DIR "/docs/transcript.schema.json");
-    return json::parse(file);
-  }();
-  static const valijson::adapters::NlohmannJsonAdapter adapter(schema_json);
-  static valijson::Schema schema;
-  [[maybe_unused]] static const bool parsed = [] {
+namespace {
+
+/// The schema, parsed once for each file.
+struct Schema {
+  explicit Schema(const std::string& file_name) {
+    std::ifstream file(SMTPSCOPE_SOURCE_DIR "/docs/" + file_name);
+    text = json::parse(file);
     valijson::SchemaParser parser;
-    parser.populateSchema(adapter, schema);
-    return true;
-  }();
+    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(text), schema);
+  }
+  json text;
+  valijson::Schema schema;
+};
+
+}  // namespace
+
+void require_valid(const std::string& line, const std::string& schema_file) {
+  static std::map<std::string, std::unique_ptr<Schema>> schemas;
+  std::unique_ptr<Schema>& known = schemas[schema_file];
+  if (!known) known = std::make_unique<Schema>(schema_file);
   const json value = json::parse(line);
   valijson::ValidationResults results;
   valijson::Validator validator;
   const valijson::adapters::NlohmannJsonAdapter target(value);
-  const bool valid = validator.validate(schema, target, &results);
+  const bool valid = validator.validate(known->schema, target, &results);
   std::string problems;
   for (valijson::ValidationResults::Error error; results.popError(error);) {
     for (const std::string& step : error.context) problems += step;
@@ -43,5 +53,7 @@ void require_valid(const std::string& line) {
   INFO(problems);
   REQUIRE(valid);
 }
+
+void require_valid(const std::string& line) { require_valid(line, "transcript.schema.json"); }
 
 }  // namespace smtpscope::test
