@@ -256,7 +256,7 @@ constexpr Rule kRules[] = {
               "reputation.\nG fin\nS fin\n",
      .quiet = "G 554 no SMTP service here\nG fin\nS fin\n",
      .reply = {in(Phase::banner), 400, 599, "",
-               "reputation|blacklist|blocklist|block list|black list|blocked using|dnsbl| rbl|rbl.|(rbl|spamhaus|"
+               "reputation|blacklist|blocklist|block list|black list|blocked using|dnsbl| rbl|.rbl.|(rbl|spamhaus|"
                "spamcop|barracudacentral|is listed|listed at|listed by"}},
 };
 

@@ -114,7 +114,7 @@ constexpr Rule kRules[] = {
          "in the message, and it is listed there.",
      .advice = "Look up the domain named in the reply at that list, not the address of the host. Its owner has to have "
                "it removed; a link in a signature or newsletter is often enough to be refused.",
-     .references = {"RFC 5782 2.2"},
+     .references = {"RFC 5782 3"},
      .fires = "use hello mail\nS RCPT TO:<b@gw.example>\nG!554 5.7.1 Service unavailable; Sender address "
               "[a@sender.example] blocked using dbl.spamhaus.org\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 554 5.7.1 Service unavailable; Client host [192.0.2.1] "
@@ -153,11 +153,12 @@ constexpr Rule kRules[] = {
      .fires = "use hello mail\nS RCPT TO:<b@gw.example>\nG!554 5.7.1 Service unavailable; Client host [192.0.2.1] "
               "blocked using zen.spamhaus.org\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 554 5.7.1 <b@gw.example>: Relay access denied\nuse bye\n",
-     .reply = {kCommands, 400, 599, "",
-               "blocked using|spamhaus|spamcop|barracudacentral|sorbs|dnsbl|dnsrbl| rbl|rbl.|(rbl|blacklisted by|is "
-               "blacklisted|on our blacklist|in our blacklist|on a blacklist|in a blacklist|in a black list|blocklist|"
-               "block list|listed at|is listed on|is listed in|is listed by|senderscore|poor reputation|bad "
-               "reputation"}},
+     .reply =
+         {kCommands, 400, 599, "",
+          "blocked using|spamhaus|spamcop|barracudacentral|sorbs.net|dnsbl|dnsrbl| rbl|.rbl.|(rbl|blacklisted by|is "
+          "blacklisted|on our blacklist|in our blacklist|on a blacklist|in a blacklist|in a black list|blocklist|"
+          "block list|listed at|is listed on|is listed in|is listed by|senderscore|poor reputation|bad "
+          "reputation"}},
     {.code = "ptr-required",
      .title = "The sender's address has no proper reverse DNS",
      .phase = Phase::rcpt,

@@ -75,8 +75,7 @@ constexpr Rule kRules[] = {
      .expected = "250",
      .why = "The lines above the text (To:, Received:, and those that filters add) are over a limit of their own.",
      .advice = "Look for hundreds of addresses in To: or Cc:, a chain of Received: lines, or a filter that adds a line "
-               "at each hop. Raise the limit if the mail is wanted (Postfix: header_size_limit; Exim: "
-               "header_maxsize).",
+               "at each hop. Raise the limit if the mail is wanted (Exim: header_maxsize; Sendmail: MaxHeadersLength).",
      .references = {"RFC 3463 3.4", "RFC 5321 6.3"},
      .fires = "use hello mail rcpt data body\nG!552 #5.3.4 message header size exceeds limit\nuse bye\n",
      .quiet = "use hello mail rcpt data body\nG 552 #5.3.4 message size exceeds limit\nuse bye\n",

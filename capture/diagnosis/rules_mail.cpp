@@ -30,7 +30,7 @@ constexpr Rule kRules[] = {
             "server behind it, does not know that.",
      .advice = "Look for SMTPUTF8 in the EHLO reply above: without it the sender should not have tried. Use an ASCII "
                "form of the address, or turn the extension on in the whole chain (Postfix: smtputf8_enable).",
-     .references = {"RFC 6531 3.5", "RFC 6531 4.2"},
+     .references = {"RFC 6531 3.5"},
      .fires = "use hello\nS MAIL FROM:<a@b.example> SMTPUTF8\nG!555 5.5.4 Unsupported option: SMTPUTF8\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example> FOO=1\nG 555 5.5.4 Unsupported option: FOO=1\nuse bye\n",
      .reply = {kSender | kContent, 500, 599, "6.7 6.9",

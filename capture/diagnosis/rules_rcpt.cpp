@@ -6,28 +6,29 @@
 namespace smtpscope {
 namespace {
 
+bool unknown_user(const Event& reply) {
+  const Rule* rule = reply.phase == Phase::rcpt ? judge_reply(reply, nullptr) : nullptr;
+  return rule != nullptr && rule->code == "rcpt-unknown-user";
+}
+
 /// Several unknown recipients, and then the gateway ended the connection behind such a refusal.
 std::optional<Match> harvest_dropped(const View& v) {
-  constexpr size_t kMany = 3;  // after fewer, something else may have ended it
+  constexpr size_t kMany = 3;      // after fewer, something else may have ended it
+  constexpr size_t kJudged = 100;  // who guesses may ask for thousands
   const Event* last = v.last_reply();
   if (!v.broken() || !v.closed_by(From::gateway) || v.quit >= 0 || v.gateway_owes() || v.silence_us() >= kSlow ||
-      last == nullptr || last->phase != Phase::rcpt || last->code < 500)
+      last == nullptr || last->code < 500 || !unknown_user(*last))
     return std::nullopt;
   size_t unknown = 0;
   int32_t first = -1;
-  bool at_last = false;
-  for (const int32_t refusal : v.refusals) {
-    const Event& reply = *v.at(refusal);
-    if (reply.phase != Phase::rcpt) continue;
-    const Rule* rule = judge_reply(reply, nullptr);
-    if (rule == nullptr || rule->code != "rcpt-unknown-user") continue;
-    if (first < 0) first = refusal;
+  for (size_t i = 0; i < v.refusals.size() && i < kJudged; ++i) {
+    if (!unknown_user(*v.at(v.refusals[i]))) continue;
+    if (first < 0) first = v.refusals[i];
     ++unknown;
-    at_last = &reply == last;
   }
-  if (unknown < kMany || !at_last) return std::nullopt;
+  if (unknown < kMany) return std::nullopt;
   Match m = match_event(v, first);
-  m.why = "The gateway did not know " + std::to_string(unknown) +
+  m.why = "The gateway did not know " + std::to_string(unknown) + (v.refusals.size() > kJudged ? " and more" : "") +
           " recipients and then ended the connection: its limit for unknown recipients was reached.";
   m.confidence = Confidence::likely;
   return m;

@@ -15,7 +15,7 @@ constexpr Rule kRules[] = {
      .why = "The gateway's listener is set up to stand behind a load balancer, which begins each connection with a "
             "PROXY header; it got none, or one that it cannot read.",
      .advice = "Set gateway.present to \"proxy-v1\" or \"proxy-v2\" (the one that the gateway reads), or turn the "
-               "PROXY protocol off on this listener (Exim: hosts_proxy; Haraka: haproxy_hosts; Postfix: "
+               "PROXY protocol off on this listener (Exim: hosts_proxy; Haraka: the hosts of haproxy; Postfix: "
                "smtpd_upstream_proxy_protocol).",
      .references = {"RFC 5321 3.1"},
      .fires = "+30\nG!421 PROXY timed out\nG fin\nS fin\n",

@@ -623,7 +623,7 @@ TEST_CASE("a host name or an address that holds a known word misleads nobody") {
       {"-", "550 5.7.1 <greylisted@gw.example> refused", Phase::rcpt, "rcpt-refused"},
       {"-", "554 5.7.1 refused by antivirus.gw.example", Phase::end_of_data, "content-refused"},
       {"-", "554 5.7.1 refused, write to abuse@antispam.example", Phase::end_of_data, "content-refused"},
-      {"-", "550 5.7.1 marble.example does not like you", Phase::mail, "mail-refused"},
+      {"-", "550 5.7.1 marbl.example absorbs no mail", Phase::mail, "mail-refused"},
       {"-", "550 b (b@gw.example) not listed in Domino Directory", Phase::rcpt, "rcpt-unknown-user"},
       {"-", "550 5.7.606x odd", Phase::rcpt, "rcpt-refused"},
       {"-", "550 5.7.650 odd", Phase::rcpt, "rcpt-refused"},
