@@ -28,6 +28,7 @@ struct SessionFacts {
   std::string filter;                ///< the entry of capture.senders that matched
   std::string body_policy = "full";  ///< full | headers | none
   uint64_t body_limit = 0;           ///< bytes of each body kept; 0: no limit
+  bool joined = false;               ///< a foreign capture that begins in the midst of the session
 };
 
 /// How the connection to the gateway came out.

@@ -73,7 +73,7 @@ constexpr Rule kRules[] = {
        const Event* e = v.at(v.first_sent);
        if (e == nullptr || e->kind != Event::Kind::command || e->verb == Verb::http) return std::nullopt;
        if (v.banner < 0 && e->verb == Verb::quit) return std::nullopt;  // it took its leave
-       if (v.c.session.instance.empty() && v.seen(From::gateway) == 0) return std::nullopt;
+       if (v.c.session.joined || (v.c.session.instance.empty() && v.seen(From::gateway) == 0)) return std::nullopt;
        const bool early = v.banner >= 0 ? v.first_sent < v.banner : v.first_close < 0 || v.first_sent < v.first_close;
        if (!early || (v.banner < 0 && v.cut_reply >= 0)) return std::nullopt;
        return match_event(v, v.first_sent);

@@ -244,6 +244,7 @@ void PcapngFlow::open(std::string& out, const SessionFacts& facts) {
       .number("sender_port", facts.sender.port);
   json.text("gateway_ip", facts.gateway.ip).number("gateway_port", facts.gateway.port).text("sees", facts.sees);
   json.text("filter", facts.filter).text("body_policy", facts.body_policy).number("body_limit", facts.body_limit);
+  if (facts.joined) json.flag("joined", true);
   packet(out, {From::sender, kSyn, 0, {}, json.done()});
   ++next_[0];
 }
