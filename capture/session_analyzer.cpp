@@ -19,6 +19,7 @@ Conversation::Policy policy_of(const SessionFacts& facts) {
 
 SessionAnalyzer::SessionAnalyzer(SessionFacts facts) : facts_(std::move(facts)), conversation_(policy_of(facts_)) {
   conversation_.open(0);
+  if (facts_.begins_late) conversation_.joined();
 }
 
 void SessionAnalyzer::connected(const GatewayConnect& connect) {
@@ -84,7 +85,7 @@ Transcript SessionAnalyzer::finish(const SessionEnd& end) {
   t.capture = counts_;
   t.capture_loss = end.capture_loss;
   t.interrupted = end.interrupted;
-  t.complete = !end.interrupted && end.capture_loss.empty() && counts_.gaps == 0;
+  t.complete = !end.interrupted && end.capture_loss.empty() && counts_.gaps == 0 && !facts_.begins_late;
   t.session = std::move(facts_);
   return t;
 }

@@ -20,23 +20,34 @@ bool explicit_failure(const View& v, const Message& m) {
          std::all_of(m.recipients.begin(), m.recipients.end(), [](const Recipient& r) { return r.code >= 400; });
 }
 
+/// Of a capture that was not made by the proxy, which may have heard one side only.
+std::string foreign_blind_reason(const View& v) {
+  const uint64_t sender = v.seen(From::sender), gateway = v.seen(From::gateway);
+  const bool gateway_closed = std::any_of(v.events.begin(), v.events.end(), [](const Event& e) {
+    return e.kind == Event::Kind::close && e.from == From::gateway;
+  });
+  if (gateway == 0 && sender > 0 && !gateway_closed) return "The capture holds only the sender's side of the session.";
+  size_t replies = 0;
+  for (const Event& e : v.events) replies += e.kind == Event::Kind::reply ? 1 : 0;
+  if (sender == 0 && replies > 1) return "The capture holds only the gateway's side of the session.";
+  if (v.c.session.begins_late) return std::string(kBeginsLate);
+  if (!v.c.end.capture_loss.empty())
+    return "The capture does not hold all of the session: " + v.c.end.capture_loss + ".";
+  if (v.c.counts.gaps > 0) return "Bytes of the session are missing from the capture where it matters.";
+  return "";
+}
+
 /// Why parts of the session could not be seen; empty if all could.
 std::string blind_reason(const View& v) {
   if (v.c.end.interrupted) return "The recording stops before the end of the session: the proxy was interrupted.";
+  const bool foreign = v.c.session.instance.empty();
+  if (std::string reason = foreign ? foreign_blind_reason(v) : ""; !reason.empty()) return reason;
   if (!v.c.end.capture_loss.empty()) return "Parts of the session were not recorded (" + v.c.end.capture_loss + ").";
   if (v.c.counts.gaps > 0) return "Bytes are missing from the recording where it matters.";
   if (v.events.size() >= 20'000) return "The session is longer than what is kept of it.";
-  if (v.c.session.begins_late) return std::string(kBeginsLate);
   if (v.c.session.source == "injection-log" && v.close() == nullptr && !v.took_leave())
     return "The log shows no end of the session (no QUIT with 221, no 421), and does not record who closed the "
            "connection, or how.";
-  if (v.c.session.instance.empty()) {  // a foreign capture may have heard one side only
-    const uint64_t sender = v.seen(From::sender), gateway = v.seen(From::gateway);
-    if (gateway == 0 && sender > 0) return "The capture holds only the sender's side of the session.";
-    size_t replies = 0;
-    for (const Event& e : v.events) replies += e.kind == Event::Kind::reply ? 1 : 0;
-    if (sender == 0 && replies > 1) return "The capture holds only the gateway's side of the session.";
-  }
   return "";
 }
 
@@ -77,6 +88,7 @@ std::string decide_without_mail(View& v, const std::string& blind) {
     if (e.verb == Verb::http) return say(v, Verdict::breakdown);
   for (const int32_t refusal : v.refusals)
     if (matters_without_mail(v, refusal)) return say(v, Verdict::breakdown);
+  if (!blind.empty() && (v.c.counts.gaps > 0 || v.c.session.begins_late)) return say(v, Verdict::unknown, blind);
   const bool owed = v.unanswered >= 0 && v.unanswered != v.quit;
   if (!owed && v.quit >= 0 && v.cut_command < 0)
     return say(v, Verdict::no_mail,

@@ -89,6 +89,11 @@ bool View::refused(int32_t reply) const {
 
 bool View::left_unread(const Message& m) const {
   if (!m.accepted || first_close < 0 || m.final_reply < first_close || !closed_by(From::sender)) return false;
+  // A capture shows whether the sender's host still took the reply: it resets what comes for a program that has left.
+  if (c.session.instance.empty() && std::none_of(events.begin(), events.end(), [](const Event& e) {
+        return e.kind == Event::Kind::close && e.from == From::sender && e.how == CloseHow::rst;
+      }))
+    return false;
   return quit < 0 || quit > first_close;
 }
 

@@ -4,11 +4,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
-#include "capture/recording/record.h"
+#include "capture/recording/recorded_packets.h"
 
 namespace smtpscope {
 
@@ -18,9 +17,7 @@ struct ReadReport {
   std::string error;             ///< what was wrong, for a person; empty: nothing
 };
 
-/// `flow` numbers the sessions of the file from 0; `block` is where in the file the record stands. Chunk bytes
-/// point into `file`. Each session's records come in their order: SessionFacts first, SessionEnd last if there is one.
-using OnRecord = std::function<void(uint64_t flow, const Record& record, ByteRange block)>;
+/// Hands over the records of all sessions in `file` (recorded_packets.h says how).
 ReadReport read_recording(std::string_view file, const OnRecord& on_record);
 
 /// A pcapng file of its own with the blocks of session `id` only; empty if the file has no such session.

@@ -267,6 +267,7 @@ void PcapngFlow::open(std::string& out, const SessionFacts& facts) {
         .flag("syn_sack", syn->sack)
         .flag("syn_timestamps", syn->timestamps)
         .flag("syn_ecn", syn->ecn);
+  if (facts.begins_late) json.flag("begins_late", true);
   packet(out, {From::sender, kSyn, 0, {}, json.done()});
   ++next_[0];
 }

@@ -29,5 +29,6 @@ void register_config(CLI::App& app, ExitCode& exit_code);
 void register_list(CLI::App& app, ExitCode& exit_code);
 void register_show(CLI::App& app, ExitCode& exit_code);
 void register_summary(CLI::App& app, ExitCode& exit_code);
+void register_analyze(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace smtpscope

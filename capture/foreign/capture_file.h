@@ -1,0 +1,25 @@
+// A capture file as the records of the SMTP sessions in it: what read_recording is for our own recordings, for pcap and
+// pcapng from anywhere and from a stream. Recordings of ours are known by their comments and keep all their facts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "capture/foreign/byte_source.h"
+#include "capture/foreign/flow_table.h"
+
+namespace smtpscope {
+
+struct CaptureReport {
+  uint64_t packets = 0;
+  uint64_t segments = 0;      ///< packets that were TCP
+  uint32_t unknown_link = 0;  ///< a link type that is not known, of `unknown_packets` packets
+  uint64_t unknown_packets = 0;
+  std::string error;  ///< why reading stopped before the end, with the byte offset; empty: it did not
+};
+
+/// Reads to the end, or to where the file is damaged; what was read until then has been handed over. Sessions of our
+/// own recordings that have no end get no SessionEnd.
+CaptureReport read_capture(ByteSource& source, RecordSink& sink);
+
+}  // namespace smtpscope

@@ -1,0 +1,167 @@
+// smtpscope analyze: the engine of the proxy on files from anywhere. What kind of file it is, is decided by its first
+// bytes, in analyze_one(); each kind ends in transcripts, which show() prints.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <queue>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "capture/foreign/capture_file.h"
+#include "capture/foreign/packet_reader.h"
+#include "capture/foreign/session_collector.h"
+#include "capture/store/filing.h"
+#include "capture/transcript/json_writer.h"
+#include "capture/transcript/list_line.h"
+#include "capture/unique_fd.h"
+#include "proxy/commands/commands.h"
+#include "proxy/commands/output.h"
+
+namespace smtpscope {
+namespace {
+
+struct AnalyzeOptions {
+  std::vector<std::string> files;
+  std::string store;
+  bool json = false;
+};
+
+/// Prints sessions. Lines for people are sorted by when a session began: one that is over waits while an older one is
+/// still open, at most kMaxWaiting of them.
+class Printer {
+ public:
+  static constexpr size_t kMaxWaiting = 200'000;
+
+  explicit Printer(bool json) : json_(json), look_(text_options()) {}
+
+  void show(const Transcript& transcript) {
+    ++sessions_;
+    if (json_) {
+      line_.clear();
+      append_json(line_, transcript);
+      print(line_);
+      return;
+    }
+    waiting_.push(
+        {transcript.session.started_us, sessions_, list_line(list_row(transcript), look_.width, look_.colour)});
+    if (waiting_.size() > kMaxWaiting) print_first();
+  }
+  void print_before(int64_t began_us) {
+    while (!waiting_.empty() && waiting_.top().began_us < began_us) print_first();
+  }
+  uint64_t sessions() const { return sessions_; }
+  /// Nobody reads what is printed any more.
+  bool left() const { return left_; }
+
+ private:
+  struct Line {
+    int64_t began_us;
+    uint64_t number;
+    std::string text;
+    bool operator<(const Line& other) const {  // the first to be printed is the greatest
+      return std::pair(began_us, number) > std::pair(other.began_us, other.number);
+    }
+  };
+  void print_first() {
+    print(waiting_.top().text);
+    waiting_.pop();
+  }
+  void print(std::string_view line) {
+    left_ = left_ || std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fputc('\n', stdout) == EOF;
+  }
+
+  bool json_;
+  TextOptions look_;
+  std::priority_queue<Line> waiting_;
+  std::string line_;
+  uint64_t sessions_ = 0;
+  bool left_ = false;
+};
+
+/// What analyze_one has to say besides transcripts; the error is for a person and names the place in the file.
+struct FileReport {
+  std::string error;
+  std::string remark;
+};
+
+FileReport analyze_capture(ByteSource& source, SessionCollector& collector) {
+  const CaptureReport report = read_capture(source, collector);
+  FileReport said{report.error, ""};
+  if (report.unknown_packets > 0)
+    said.remark = fmt::format("{} of {} packets are of the link type {}, which smtpscope does not know",
+                              report.unknown_packets, report.packets, report.unknown_link);
+  return said;
+}
+
+FileReport analyze_one(const std::string& path, Printer& printer, Filing* store, bool only) {
+  const UniqueFd file(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file) return {std::generic_category().message(errno), ""};
+  ByteSource source([&](char* to, size_t size) { return ::read(file.get(), to, size); });
+  SessionCollector* open = nullptr;
+  SessionCollector collector(
+      [&](Transcript&& transcript) {
+        printer.show(transcript);
+        if (only) printer.print_before(open->oldest_us());
+      },
+      store);
+  open = &collector;
+  // The kind of file. Text logs (a gateway's injection debug log) have their place beside captures here.
+  const std::string_view first_bytes = source.peek(4096);
+  FileReport report;
+  if (looks_like_capture(first_bytes))
+    report = analyze_capture(source, collector);
+  else
+    report.error = !source.error().empty() ? source.error() + " (byte 0)"
+                   : first_bytes.empty()   ? "the file is empty"
+                                           : "neither pcap nor pcapng (byte 0)";
+  collector.finish();
+  return report;
+}
+
+ExitCode analyze(const AnalyzeOptions& options) {
+  Printer printer(options.json);
+  std::unique_ptr<Filing> store;
+  if (!options.store.empty()) store = std::make_unique<Filing>(options.store);
+  bool failed = false;
+  for (const std::string& path : options.files) {
+    const FileReport report = analyze_one(path, printer, store.get(), options.files.size() == 1);
+    const std::string name = path == "-" ? "standard input" : path;
+    if (!report.remark.empty()) fmt::print(stderr, "smtpscope: {}: {}\n", name, report.remark);
+    if (!report.error.empty()) {
+      std::fflush(stdout);
+      fmt::print(stderr, "smtpscope: {}: {}\n", name, report.error);
+      failed = true;
+    }
+  }
+  printer.print_before(INT64_MAX);
+  if (store) {
+    store->flush();
+    fmt::print(stderr, "smtpscope: {} sessions filed in {}{}\n", store->filed(), options.store,
+               store->already_there() > 0 ? fmt::format(", {} were there already", store->already_there()) : "");
+  }
+  if (std::fflush(stdout) != 0 && !printer.left())
+    throw std::system_error(errno, std::generic_category(), "standard output");
+  if (failed) return ExitCode::failed;
+  if (printer.sessions() > 0) return ExitCode::ok;
+  fmt::print(stderr, "smtpscope: no SMTP session found\n");
+  return ExitCode::no_match;
+}
+
+}  // namespace
+
+void register_analyze(CLI::App& app, ExitCode& exit_code) {
+  const auto options = std::make_shared<AnalyzeOptions>();
+  CLI::App* command = app.add_subcommand("analyze", "The SMTP sessions in captures made by other programs");
+  command->add_option("file", options->files, "pcap or pcapng files, gzip or not; - for standard input")->required();
+  command->add_option("--store", options->store, "Files the sessions in this directory too, for list and show");
+  command->add_flag("--json", options->json, "Transcripts, one JSON object a line");
+  command->callback([options, &exit_code] { exit_code = analyze(*options); });
+}
+
+}  // namespace smtpscope
