@@ -45,7 +45,7 @@ TEST_CASE("a healthy session gets no note") {
   for (const char* script : {
            "use hello mail rcpt data body accepted bye\n",
            "use hello mail rcpt data body accepted mail rcpt data body accepted bye\n",
-           "use hello mail rcpt data\nS body 200000\nS .\nuse accepted bye\n",
+           "use hello mail rcpt data\nS body 200000\nS~\\r\\n.\\r\\n\nuse accepted bye\n",
            "use hello mail rcpt\nS BDAT 5000\nS body 5000\nG 250 ok\nS BDAT 0 LAST\nuse accepted bye\n",
            "use hello\nS MAIL FROM:<a@b.example>\nS RCPT TO:<x@gw.example>\nS DATA\nG 250 ok\nG 250 ok\nG 354 go\n"
            "use body\nS QUIT\nuse accepted\nG 221 bye\nS fin\nG fin\n",
