@@ -180,7 +180,8 @@ std::optional<Match> malformed_reply(const View& v) {
   for (int32_t i = 0; i < count_of(v); ++i) {
     const Event& e = *v.at(i);
     if (e.kind != Event::Kind::reply) continue;
-    const bool changes = !e.complete && i < last && (v.first_close < 0 || i < v.first_close);
+    // postscreen's greeting is a first line, and what comes later may have another code.
+    const bool changes = i != v.banner && !e.complete && i < last && (v.first_close < 0 || i < v.first_close);
     if (e.code != 0 && !changes && !e.bare_lf) continue;
     Match m = match_event(v, i);
     m.phase = e.phase;

@@ -150,7 +150,7 @@ constexpr Rule kTls[] = {
      .check = [](const View& v) -> std::optional<Match> {
        std::optional<Match> m =
            alert(v, {40, 71}, false, "it found no cipher, key exchange or signature that both sides accept");
-       if (m) m->party = Party::unknown;
+       if (m) m->confidence = Confidence::possible;  // that it is the fault of the one who says so
        return m;
      }},
     {.code = "tls-certificate-expired",
