@@ -18,8 +18,8 @@ struct Try {
 /// The tries of one sender address, in order of time.
 class Chains {
  public:
-  Chains(int64_t window_end_us, const std::function<void(Retry&&)>& on_retry)
-      : window_end_us_(window_end_us), on_retry_(on_retry) {}
+  Chains(const Summarizer::WindowEnd& window_end, const std::function<void(Retry&&)>& on_retry)
+      : window_end_(window_end), on_retry_(on_retry) {}
 
   void message(const SessionDigest& s, const DigestMessage& m) {
     if (m.recipients.empty()) return step(kUnnamed, s, m, {}, m.code, m.outcome);
@@ -78,11 +78,11 @@ class Chains {
   }
 
   void end(Retry&& r) {
-    r.watched_us = std::max<int64_t>(0, window_end_us_ - r.first_us - r.took_us);
+    r.watched_us = std::max<int64_t>(0, window_end_(r.first_ip) - r.first_us - r.took_us);
     on_retry_(std::move(r));
   }
 
-  int64_t window_end_us_;
+  const Summarizer::WindowEnd& window_end_;
   const std::function<void(Retry&&)>& on_retry_;
   std::map<std::string, Retry> open_;  // by recipient, lower case
 };
@@ -94,7 +94,8 @@ std::string_view name(Retry::End end) {
   return kNames[static_cast<size_t>(end)];
 }
 
-void find_retries(const Digests& sessions, int64_t window_end_us, const std::function<void(Retry&&)>& on_retry) {
+void find_retries(const Digests& sessions, const Summarizer::WindowEnd& window_end,
+                  const std::function<void(Retry&&)>& on_retry) {
   std::vector<Try> tries;
   for (const SessionDigest* s : sessions)
     for (const DigestMessage& m : s->messages)
@@ -102,7 +103,7 @@ void find_retries(const Digests& sessions, int64_t window_end_us, const std::fun
   std::stable_sort(tries.begin(), tries.end(), [](const Try& a, const Try& b) {
     return std::tie(a.from, a.message->at_us) < std::tie(b.from, b.message->at_us);
   });
-  Chains chains(window_end_us, on_retry);
+  Chains chains(window_end, on_retry);
   for (size_t i = 0; i < tries.size(); ++i) {
     if (i > 0 && tries[i].from != tries[i - 1].from) chains.finish();
     chains.message(*tries[i].session, *tries[i].message);

@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "capture/address_bytes.h"
 #include "capture/hex.h"
@@ -91,8 +92,8 @@ struct Summarizer::Families {
   std::unordered_map<std::string, Tally> tallies;
 };
 
-Summarizer::Summarizer(int64_t window_end_us)
-    : window_end_us_(window_end_us), families_(std::make_unique<Families>()) {}
+Summarizer::Summarizer(WindowEnd window_end)
+    : window_end_(std::move(window_end)), families_(std::make_unique<Families>()) {}
 Summarizer::~Summarizer() = default;
 
 void Summarizer::add(SessionDigest digest, bool counted) {
@@ -117,7 +118,7 @@ void Summarizer::flush() {
   for (const Entry& e : group_)
     if (senders.contains(e.digest.ip)) sessions[e.digest.ip].push_back(&e.digest);
 
-  find_retries(all, window_end_us_, [&](Retry&& r) {
+  find_retries(all, window_end_, [&](Retry&& r) {
     const auto sender = senders.find(r.first_ip);
     if (sender == senders.end()) return;
     SenderSummary& s = sender->second;

@@ -86,8 +86,9 @@ std::string network_of(const std::string& ip);
 
 class Summarizer {
  public:
-  /// `window_end_us`: up to when the store would show a retry.
-  explicit Summarizer(int64_t window_end_us);
+  /// Up to when the store would show a retry of this address, Unix time in microseconds.
+  using WindowEnd = std::function<int64_t(const std::string& ip)>;
+  explicit Summarizer(WindowEnd window_end);
   ~Summarizer();
   Summarizer(const Summarizer&) = delete;
   Summarizer& operator=(const Summarizer&) = delete;
@@ -107,7 +108,7 @@ class Summarizer {
   struct Families;
   void flush();
 
-  int64_t window_end_us_;
+  WindowEnd window_end_;
   std::string network_;
   std::vector<Entry> group_;
   std::vector<SenderSummary> done_;

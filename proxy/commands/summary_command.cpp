@@ -21,6 +21,7 @@
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
 #include "proxy/commands/stored_line.h"
+#include "proxy/commands/window_ends.h"
 
 namespace smtpscope {
 namespace {
@@ -75,7 +76,8 @@ class Command {
 
   ExitCode run() {
     windows_ = read_windows(store_, now_us_);
-    Summarizer summarizer(window_end());
+    const WindowEnds ends = window_ends();
+    Summarizer summarizer([&](const std::string& ip) { return ends.of(ip); });
     asked_.assign(query_.senders.size(), 0);
     index_.query(wider(query_), [&](const IndexEntry& entry) {
       if (auto digest = read(entry)) {
@@ -105,17 +107,15 @@ class Command {
     return std::nullopt;
   }
 
-  /// Up to when the store would show a session: now while the proxy records, else where what it recorded ends.
-  int64_t window_end() {
-    int64_t end = 0;
+  WindowEnds window_ends() {
+    int64_t newest_us = 0;
     IndexQuery newest;
     newest.last = 1;
     index_.query(newest, [&](const IndexEntry& entry) {
-      if (const auto digest = read(entry)) end = digest->ended_us;
+      if (const auto digest = read(entry)) newest_us = digest->ended_us;
       return true;
     });
-    for (const RecordingWindow& w : windows_) end = std::max(end, w.to_us);
-    return query_.until.empty() ? end : std::min(end, parse_iso_utc(query_.until).value_or(end));
+    return WindowEnds(windows_, newest_us, parse_iso_utc(query_.until).value_or(now_us_));
   }
 
   void note_asked(const std::string& ip) {

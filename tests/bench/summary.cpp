@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   Index index(store);
   const double indexed = seconds_since(start);
-  Summarizer summarizer(1'795'521'600'000'000 + sessions * int64_t{200'000});
+  Summarizer summarizer([&](const std::string&) { return 1'795'521'600'000'000 + sessions * int64_t{200'000}; });
   StoredLines lines;
   std::string line, error;
   IndexQuery query;

@@ -40,7 +40,7 @@ inline std::string built_line(const Built& b, int number) {
 
 /// The summaries of these sessions; the window ends `end_min` after noon.
 inline std::vector<SenderSummary> summarize(const std::vector<Built>& sessions, double end_min = 60) {
-  Summarizer summarizer(kNoon + static_cast<int64_t>(end_min * kMinute));
+  Summarizer summarizer([&](const std::string&) { return kNoon + static_cast<int64_t>(end_min * kMinute); });
   int number = 0;
   for (const Built& b : sessions) {
     auto digest = digest_line(built_line(b, ++number));

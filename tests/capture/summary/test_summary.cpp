@@ -76,7 +76,7 @@ TEST_CASE("the sender with most failures stands first") {
 }
 
 TEST_CASE("a session that does not count may still be the retry") {
-  Summarizer summarizer(kNoon + 60 * kMinute);
+  Summarizer summarizer([](const std::string&) { return kNoon + 60 * kMinute; });
   summarizer.add(*digest_line(built_line({0, kGreylisted}, 1)), true);
   summarizer.add(*digest_line(built_line({15, kGood}, 2)), false);
   const auto all = summarizer.finish();

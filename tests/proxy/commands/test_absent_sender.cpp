@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proxy/commands/absent_sender.h"
+#include "proxy/commands/window_ends.h"
 #include "tests/catch.h"
 
 using namespace smtpscope;
@@ -49,6 +50,19 @@ TEST_CASE("not proven: no window, an empty one, one outside the time, one that r
   CHECK(other.text.find("was not set to record this sender") != std::string::npos);
   CHECK_FALSE(claims(absent({window(-60, -30, "203.0.113.0/25")}, "203.0.113.0/24")));
   CHECK_FALSE(claims(absent({window(-60, -30, "mx.partner.example")})));
+}
+
+TEST_CASE("a window that recorded others does not lengthen the time in which a retry would have shown") {
+  const auto end_min = [](const std::vector<RecordingWindow>& windows, int64_t newest_min, int64_t limit_min = 0) {
+    const WindowEnds ends(windows, kNow + newest_min * kMinute, kNow + limit_min * kMinute);
+    return (ends.of("203.0.113.9") - kNow) / kMinute;
+  };
+  CHECK(end_min({window(-60, -30), window(-20, -10)}, -12) == -10);
+  CHECK(end_min({window(-60, -30), window(-20, -10, "198.51.100.0/24")}, -12) == -30);
+  CHECK(end_min({window(-60, -30), window(-20, -20)}, -12) == -12);
+  CHECK(end_min({window(-60, -60), window(-20, -10, "198.51.100.0/24")}, -12) == -60);
+  CHECK(end_min({window(-60, -30)}, -40, -45) == -45);
+  CHECK(end_min({}, -12) == -12);
 }
 
 TEST_CASE("sessions that other filters leave out are no absence") {
