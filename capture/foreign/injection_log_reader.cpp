@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kYear2100_us = 4'102'444'800'000'000;
 constexpr size_t kMaxFolds = 8;
 constexpr size_t kShownOfUnknown = 60;
-constexpr size_t kMaxHosts = 1024;
+constexpr size_t kMaxHosts = 1024, kMaxEndedEarly = 16'384;
 constexpr std::string_view kBom = "\xEF\xBB\xBF";
 
 /// A ULID of this moment that is the same whenever this session is read again.
@@ -142,7 +142,7 @@ void InjectionLogReader::unknown(std::string_view text, uint64_t number) {
                   fit(harmless(text.substr(0, 4 * kShownOfUnknown)), kShownOfUnknown) + '"';
 }
 
-bool InjectionLogReader::begins_late(const InjectionLogLine& line, const LogStamp& stamp) {
+bool InjectionLogReader::begins_late(const InjectionLogLine& line, const LogStamp& stamp, bool goes_on) {
   if (hosts_.size() >= kMaxHosts) hosts_.erase(hosts_.begin());
   Host& host = hosts_[stamp.host];
   const std::string bytes = unescape_injection_log(line.quoted.substr(0, 64));
@@ -153,7 +153,7 @@ bool InjectionLogReader::begins_late(const InjectionLogLine& line, const LogStam
   if (code == 220)
     late = false;
   else if (!late)
-    late = line.icid <= host.begun && (entries_ > 1 || framed_ || !stamp.file_form);
+    late = goes_on || (line.icid <= host.begun && (entries_ > 1 || framed_ || !stamp.file_form));
   if (!late) host.begun = std::min(host.begun, line.icid);
   return late;
 }
@@ -163,7 +163,8 @@ InjectionLogReader::Sessions::iterator InjectionLogReader::session_of(const Inje
   std::string key = stamp.host + '\n' + std::to_string(line.icid) + '\n' + std::string(line.ip);
   if (const auto known = by_key_.find(key); known != by_key_.end()) {
     const bool anew = known->second->session.over() && line.from == From::gateway && line.quoted.starts_with("220");
-    if (!anew) return known->second;
+    const bool silent = stamp.at_us - known->second->last_us > kSilent_us;
+    if (!anew && !silent) return known->second;
     end(known->second);
   }
   SessionFacts facts;
@@ -173,7 +174,7 @@ InjectionLogReader::Sessions::iterator InjectionLogReader::session_of(const Inje
   facts.sender.ip = line.ip;
   facts.source = "injection-log";
   facts.resolution_us = 1'000'000;
-  facts.begins_late = begins_late(line, stamp);
+  facts.begins_late = begins_late(line, stamp, ended_early_.contains(key));
   silent_.push_back({key, InjectionLogSession(std::move(facts)), stamp.at_us, 0, false});
   by_key_[std::move(key)] = std::prev(silent_.end());
   return std::prev(silent_.end());
@@ -192,6 +193,10 @@ void InjectionLogReader::touch(Sessions::iterator open, int64_t at_us) {
 
 void InjectionLogReader::end(Sessions::iterator open, std::string_view why) {
   by_key_.erase(open->key);
+  if (!open->session.over()) {
+    if (ended_early_.size() >= kMaxEndedEarly) ended_early_.clear();
+    ended_early_.insert(open->key);
+  }
   memory_ -= open->memory;
   ++report_.sessions;
   Transcript transcript = open->session.finish(why);

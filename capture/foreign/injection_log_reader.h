@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "capture/foreign/injection_log_line.h"
@@ -71,7 +72,8 @@ class InjectionLogReader {
   void settle_unfinished();
   void unknown(std::string_view text, uint64_t number);
   Sessions::iterator session_of(const InjectionLogLine& line, const LogStamp& stamp);
-  bool begins_late(const InjectionLogLine& line, const LogStamp& stamp);
+  /// `goes_on`: an earlier part of this session was handed out.
+  bool begins_late(const InjectionLogLine& line, const LogStamp& stamp, bool goes_on);
   void touch(Sessions::iterator open, int64_t at_us);
   void end(Sessions::iterator open, std::string_view why = {});
   void end_silent(int64_t now_us);
@@ -86,6 +88,7 @@ class InjectionLogReader {
   std::vector<std::string> continuations_;
   Sessions silent_, leaving_;
   std::unordered_map<std::string, Sessions::iterator> by_key_;
+  std::unordered_set<std::string> ended_early_;  ///< keys of sessions that were handed out before they were over
   std::map<std::string, Host> hosts_;
   bool framed_ = false;
   uint64_t entries_ = 0;

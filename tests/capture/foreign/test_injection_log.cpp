@@ -349,3 +349,13 @@ TEST_CASE("injection log: many sessions at once are bounded") {
   CHECK(reader.finish().sessions == 5000);
   CHECK(ended == 5000);
 }
+
+TEST_CASE("injection log: what comes an hour later is a part of its own, which begins late") {
+  const std::string log = log_of("G 220 gw ESMTP\n", "5") + log_of(kHello, "7") +
+                          "Tue Nov 24 04:00:00 2026 Info: 7 Rcvd from '192.0.2.1': 'NOOP\\015\\012'\n";
+  const ReadLog read = read_log(log);
+  REQUIRE(read.sessions.size() == 3);
+  CHECK(read.sessions.back().session.begins_late);
+  CHECK(read.sessions.back().notes.empty());
+  CHECK(read.sessions.back().verdict == Verdict::unknown);
+}
