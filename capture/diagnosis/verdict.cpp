@@ -159,6 +159,8 @@ std::string decide_verdict(View& v) {
                  "The session went on inside TLS, which was passed through unread: how it ended cannot be seen.");
     return blind.empty() ? say(v, Verdict::breakdown) : say(v, Verdict::unknown, blind);
   }
+  if (withdrawn > 0 && !blind.empty() && (v.c.counts.gaps > 0 || v.c.session.joined))
+    return say(v, Verdict::unknown, blind);
   if (withdrawn > 0)
     return say(v, Verdict::no_mail, "The sender asked whether an address is accepted and sent no message.");
   return decide_without_mail(v, blind);
