@@ -169,6 +169,7 @@ std::string decide_verdict(View& v) {
       if (matters_without_mail(v, refusal)) return say(v, Verdict::breakdown);
     return say(v, Verdict::unknown, std::string(kBeginsLate) + " No message is seen in it.");
   }
+  if (withdrawn > 0 && !blind.empty() && v.c.counts.gaps > 0) return say(v, Verdict::unknown, blind);
   if (withdrawn > 0)
     return say(v, Verdict::no_mail, "The sender asked whether an address is accepted and sent no message.");
   return decide_without_mail(v, blind);
