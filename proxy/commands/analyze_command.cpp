@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <queue>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "capture/foreign/capture_file.h"
+#include "capture/foreign/injection_log_reader.h"
 #include "capture/foreign/packet_reader.h"
 #include "capture/foreign/session_collector.h"
 #include "capture/store/filing.h"
@@ -99,6 +101,25 @@ FileReport analyze_capture(ByteSource& source, SessionCollector& collector) {
   return said;
 }
 
+FileReport analyze_injection_log(ByteSource& source, Printer& printer, Filing* store) {
+  const auto now_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  InjectionLogReader reader(now_us.count(), [&](Transcript transcript) {
+    if (store != nullptr)
+      if (auto place = store->begin(transcript.session)) place->ended(transcript);
+    printer.show(transcript);
+  });
+  for (std::string_view piece = source.peek(1); !piece.empty(); piece = source.peek(1)) {
+    reader.feed(piece);
+    source.skip(piece.size());
+  }
+  const InjectionLogReport report = reader.finish();
+  FileReport said{source.error(), ""};
+  if (report.unknown > 0)
+    said.remark = fmt::format("{} of {} lines are no part of the log; {}", report.unknown, report.lines, report.error);
+  return said;
+}
+
 FileReport analyze_one(const std::string& path, Printer& printer, Filing* store, bool only) {
   const UniqueFd file(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!file) return {std::generic_category().message(errno), ""};
@@ -111,15 +132,17 @@ FileReport analyze_one(const std::string& path, Printer& printer, Filing* store,
       },
       store);
   open = &collector;
-  // The kind of file. Text logs (a gateway's injection debug log) have their place beside captures here.
+  // The kind of file.
   const std::string_view first_bytes = source.peek(4096);
   FileReport report;
   if (looks_like_capture(first_bytes))
     report = analyze_capture(source, collector);
+  else if (looks_like_injection_log(first_bytes))
+    report = analyze_injection_log(source, printer, store);
   else
     report.error = !source.error().empty() ? source.error() + " (byte 0)"
                    : first_bytes.empty()   ? "the file is empty"
-                                           : "neither pcap nor pcapng (byte 0)";
+                                           : "neither pcap nor pcapng nor an injection debug log (byte 0)";
   collector.finish();
   return report;
 }
@@ -157,9 +180,13 @@ ExitCode analyze(const AnalyzeOptions& options) {
 
 void register_analyze(CLI::App& app, ExitCode& exit_code) {
   const auto options = std::make_shared<AnalyzeOptions>();
-  CLI::App* command = app.add_subcommand("analyze", "The SMTP sessions in captures made by other programs");
-  command->add_option("file", options->files, "pcap or pcapng files, gzip or not; - for standard input")->required();
-  command->add_option("--store", options->store, "Files the sessions in this directory too, for list and show");
+  CLI::App* command =
+      app.add_subcommand("analyze", "The SMTP sessions in captures and injection debug logs that others made");
+  command
+      ->add_option("file", options->files,
+                   "pcap or pcapng files or Injection Debug Logs, gzip or not; - for standard input")
+      ->required();
+  command->add_option("--store", options->store, "Files the sessions in this folder too, for list and show");
   command->add_flag("--json", options->json, "Transcripts, one JSON object a line");
   command->callback([options, &exit_code] { exit_code = analyze(*options); });
 }

@@ -141,7 +141,7 @@ TEST_CASE("a capture that begins in the midst of a session, or ends there") {
     for (const Transcript& t : late) {
       CHECK(t.session.sender.port == 40000);
       CHECK(t.verdict != Verdict::breakdown);
-      CHECK((i <= 3 || t.session.joined));
+      CHECK((i <= 3 || t.session.begins_late));
     }
     const auto early = analyzed(pcap({packets.begin(), packets.begin() + static_cast<std::ptrdiff_t>(i)}));
     for (const Transcript& t : early) CHECK(t.verdict != Verdict::breakdown);
