@@ -19,7 +19,7 @@ Conversation::Policy policy_of(const SessionFacts& facts) {
 
 SessionAnalyzer::SessionAnalyzer(SessionFacts facts) : facts_(std::move(facts)), conversation_(policy_of(facts_)) {
   conversation_.open(0);
-  if (facts_.begins_late) conversation_.joined();
+  if (facts_.begins_late) conversation_.begin_late(false);
 }
 
 void SessionAnalyzer::connected(const GatewayConnect& connect) {

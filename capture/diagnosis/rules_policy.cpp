@@ -31,10 +31,11 @@ constexpr Rule kRules[] = {
      .party = Party::policy,
      .expected = "250 or 251",
      .why = "The recipient's domain is not one that the gateway accepts from this sender.",
-     .advice = "If the domain is yours, add it to the domains that the gateway accepts (Cisco: RAT; Exchange: accepted "
-               "domains; Postfix: mydestination, relay_domains, virtual_mailbox_domains). If not, the sender's MX lookup "
-               "or routing is wrong, or it should log in. A sender that may relay by its address is refused where the "
-               "gateway sees the proxy's address instead.",
+     .advice =
+         "If the domain is yours, add it to the domains that the gateway accepts (Cisco: RAT; Exchange: accepted "
+         "domains; Postfix: mydestination, relay_domains, virtual_mailbox_domains). If not, the sender's MX lookup "
+         "or routing is wrong, or it should log in. A sender that may relay by its address is refused where the "
+         "gateway sees the proxy's address instead.",
      .references = {"RFC 5321 3.6.2", "RFC 5321 7.9"},
      .fires = "use hello mail\nS RCPT TO:<c@elsewhere.example>\nG!554 5.7.1 <c@elsewhere.example>: Relay access "
               "denied\nuse bye\n",

@@ -102,6 +102,14 @@ struct View {
   std::vector<bool> failed_;  ///< for each message
 };
 
+inline int32_t count_of(const View& v) { return static_cast<int32_t>(v.events.size()); }
+
+/// Something that the sender said.
+inline bool is_sent(const Event& e) {
+  return e.from == From::sender &&
+         (e.kind == Event::Kind::body || (e.kind == Event::Kind::command && e.verb != Verb::none));
+}
+
 /// Which side owed the next bytes at this time: gateway while the banner or a reply was missing, else the sender.
 From owes(const std::vector<Event>& events, const std::vector<Message>& messages, int64_t at_us);
 

@@ -428,11 +428,6 @@ void Conversation::open(int64_t at_us) {
   s_->push(std::move(event));
 }
 
-void Conversation::joined() {
-  if (!s_->owed.empty()) s_->owed.pop_front();
-  s_->gateway_reached = s_->banner_done = s_->helo_done = true;
-}
-
 void Conversation::gateway_connected() { s_->gateway_reached = true; }
 
 void Conversation::begin_late(bool in_message) {

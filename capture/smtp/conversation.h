@@ -42,8 +42,6 @@ class Conversation {
 
   /// The session began: the sender was accepted. Call once, first.
   void open(int64_t at_us);
-  /// What comes next is not the beginning of the session: no greeting is owed. Call before any bytes.
-  void joined();
   /// The gateway answered the connection attempt; until then the session is in the phase `connect`.
   void gateway_connected();
   /// What is known begins in the middle of the session: no greeting is owed, and the sender has introduced itself; it

@@ -40,7 +40,7 @@ class Printer {
  public:
   static constexpr size_t kMaxWaiting = 200'000;
 
-  explicit Printer(bool json) : json_(json), look_(text_options()) {}
+  explicit Printer(bool json) : json_(json), look_(list_options()) {}
 
   void show(const Transcript& transcript) {
     ++sessions_;

@@ -279,7 +279,7 @@ TEST_CASE("injection log: whole seconds claim no more than they show") {
   CHECK(session("+5\n").notes.empty());  // it may have been 4.1 s
   const Transcript t = session("+30\n");
   REQUIRE(t.notes.size() == 1);
-  CHECK(t.notes[0].code == "reply-slow");
+  CHECK(t.notes[0].code == "final-reply-slow");
   CHECK(t.notes[0].got == "the reply after 30 s (+-1 s)");
   const std::string text = render_text(t, {});
   CHECK(text.find("... 30 s:") != std::string::npos);

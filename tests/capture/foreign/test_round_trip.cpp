@@ -78,15 +78,17 @@ std::string said(const Transcript& t) {
   const auto at = [&](int32_t event) {
     return (event < 0 ? std::string("-") : std::to_string(place[static_cast<size_t>(event)])) + ' ';
   };
-  std::string text;
+  std::string text, tls_of_sender, tls_of_gateway;  // the log writes lines: TLS has none, so its sides' order is lost
   for (size_t i = 0; i < t.events.size(); ++i) {
     const Event& e = t.events[i];
     if (place[i] < 0) continue;
-    text += std::string(name(e.kind)) + ' ' + std::string(name(e.from)) + ' ' + std::string(name(e.phase)) + ' ' +
+    std::string& into = e.kind != Event::Kind::tls ? text : e.from == From::sender ? tls_of_sender : tls_of_gateway;
+    into += std::string(name(e.kind)) + ' ' + std::string(name(e.from)) + ' ' + std::string(name(e.phase)) + ' ' +
             std::string(name(e.verb)) + ' ' + std::to_string(e.code) + " answers " + at(e.answers) +
             std::to_string(e.offset) + '+' + std::to_string(e.bytes) + ' ' + (e.complete ? "" : "cut ") +
             (e.bare_lf ? "bare " : "") + e.sha256 + ' ' + e.text + '\n';
   }
+  text += tls_of_sender + tls_of_gateway;
   for (const Message& m : t.messages) {
     text += "message " + m.mail_from.value_or("?") + ' ' + at(m.mail) + at(m.mail_reply) + at(m.data) +
             at(m.data_reply) + at(m.body) + at(m.final_reply) + std::to_string(m.bytes) + ' ' + m.sha256 + ' ' +
