@@ -39,9 +39,9 @@ struct SessionFacts {
   std::string body_policy = "full";  ///< full | headers | none
   uint64_t body_limit = 0;           ///< bytes of each body kept; 0: no limit
   std::optional<SynFacts> syn = std::nullopt;
-  std::string source = "";           ///< "injection-log": read from such a log; empty: from the bytes on the wire
-  int64_t resolution_us = 0;         ///< how far apart two of its times are at least, if coarse; 0: they are exact
-  bool begins_late = false;          ///< what is known begins in the middle of the session
+  std::string source = "";    ///< "injection-log": read from such a log; empty: from the bytes on the wire
+  int64_t resolution_us = 0;  ///< how far apart two of its times are at least, if coarse; 0: they are exact
+  bool begins_late = false;   ///< what is known begins in the middle of the session
 };
 
 /// How the connection to the gateway came out.
