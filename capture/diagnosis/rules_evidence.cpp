@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "capture/diagnosis/body_stall.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -43,41 +44,27 @@ std::string slow_look_up(const View& v) {
   return "";
 }
 
-/// A leg that was in trouble when it was looked at last.
-struct Trouble {
-  const LegTransport* leg;
+/// The leg of this side as it was when the legs were looked at last, and when that was.
+struct Seen {
+  const LegTransport& leg;
   int64_t at_us;
 };
 
-template <class Test>
-std::optional<Trouble> trouble(const View& v, From side, Test test) {
-  const auto leg = [&](const auto& of) -> const LegTransport* {
-    const auto& one = side == From::sender ? of.sender : of.gateway;
-    return one ? &*one : nullptr;
-  };
+std::optional<Seen> last_seen(const View& v, From side) {
   if (v.c.end.samples.empty()) return std::nullopt;
-  const PathSample& last = v.c.end.samples.back();
-  const LegTransport* seen = leg(last);
-  if (seen == nullptr || !test(*seen)) return std::nullopt;
-  return Trouble{seen, last.at_us};
+  const PathSample& sample = v.c.end.samples.back();
+  const auto& leg = side == From::sender ? sample.sender : sample.gateway;
+  return leg ? std::optional<Seen>({*leg, sample.at_us}) : std::nullopt;
 }
 
-/// The event behind which bytes of a message are due that never ended: its body, or the 354 if nothing of it came; -1
-/// if there is none at this time.
-int32_t message_due(const View& v, int64_t at_us) {
-  if (!v.broken()) return -1;
-  int32_t due = v.stalled_body;
-  if (due < 0 && !v.messages.empty() && v.messages.back().body < 0) {
-    const Event* reply = v.at(v.messages.back().data_reply);
-    if (reply != nullptr && reply->code == 354) due = v.messages.back().data_reply;
-  }
-  return due >= 0 && v.at(due)->at_us <= at_us ? due : -1;
-}
-
-/// The point at which the message stopped. Bytes that were read only when the session ended had come before.
-Match match_due(const View& v, int32_t due, int64_t seen_us) {
-  Match m = match_missing(v, due, From::sender);
-  m.at_us = std::min(v.at(due)->end_us, seen_us);
+/// The point at which the message stopped, if one was under way when the legs were looked at; bytes that were read only
+/// when the session ended had come before.
+std::optional<Match> stall_at(const View& v, const Seen& seen) {
+  if (!in_body(v)) return std::nullopt;
+  Match m = match_stall(v);
+  const Event* begun = v.at(m.event);
+  if (begun == nullptr || begun->at_us > seen.at_us) return std::nullopt;
+  m.at_us = std::min(m.at_us, seen.at_us);
   return m;
 }
 
@@ -174,12 +161,12 @@ constexpr Rule kRules[] = {
      .fires = "use hello mail rcpt data\nS body 1200\n!\n+10\npath S out-of-order=4\n+110\nS timeout\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 1200\n+10\npath S out-of-order=0\n+110\nS timeout\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
-       const auto seen = trouble(v, From::sender, [](const LegTransport& l) { return l.out_of_order > 0; });
-       const int32_t due = seen ? message_due(v, seen->at_us) : -1;
-       if (due < 0 || v.closed_by(From::gateway)) return std::nullopt;
-       Match m = match_due(v, due, seen->at_us);
-       m.got = fmt::format("{} segments behind a hole, then silence", seen->leg->out_of_order);
-       m.confidence = Confidence::likely;
+       const auto seen = last_seen(v, From::sender);
+       if (!seen || seen->leg.out_of_order == 0 || v.closed_by(From::gateway)) return std::nullopt;
+       std::optional<Match> m = stall_at(v, *seen);
+       if (!m) return std::nullopt;
+       m->got = fmt::format("{} segments behind a hole, then silence", seen->leg.out_of_order);
+       m->confidence = Confidence::likely;
        return m;
      }},
     {.code = "gateway-stops-reading",
@@ -195,12 +182,10 @@ constexpr Rule kRules[] = {
      .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unsent=90000 window=0\n+110\nS fin\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unsent=0\n+110\nS fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
-       const auto seen =
-           trouble(v, From::gateway, [](const LegTransport& l) { return l.unsent > 0 && l.window < l.mss; });
-       const int32_t due = seen ? message_due(v, seen->at_us) : -1;
-       if (due < 0) return std::nullopt;
-       Match m = match_due(v, due, seen->at_us);
-       m.got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg->window, seen->leg->unsent);
+       const auto seen = last_seen(v, From::gateway);
+       if (!seen || seen->leg.unsent == 0 || seen->leg.window >= seen->leg.mss) return std::nullopt;
+       std::optional<Match> m = stall_at(v, *seen);
+       if (m) m->got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg.window, seen->leg.unsent);
        return m;
      }},
     {.code = "path-to-gateway-dead",
@@ -217,16 +202,19 @@ constexpr Rule kRules[] = {
      .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unacked=10 retransmits=5\n+110\nS fin\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unacked=0 retransmits=5\n+110\nS fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
-       const auto seen = trouble(v, From::gateway, [](const LegTransport& l) {
-         return l.unacked > 0 && l.retransmits >= 3 && l.window >= l.mss;
-       });
-       if (!seen || !v.broken() || v.first_close < 0) return std::nullopt;
-       const int32_t due = message_due(v, seen->at_us);
-       Match m = due >= 0 ? match_due(v, due, seen->at_us) : match_event(v, v.first_close);
-       if (due < 0) m.phase = v.at(v.first_close)->phase, m.at_us = seen->at_us;
-       m.got = fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg->unacked,
-                           seen->leg->retransmits);
-       m.confidence = Confidence::likely;
+       const auto seen = last_seen(v, From::gateway);
+       if (!seen || seen->leg.unacked == 0 || seen->leg.retransmits < 3 || seen->leg.window < seen->leg.mss)
+         return std::nullopt;
+       if (!v.broken() || v.first_close < 0) return std::nullopt;
+       std::optional<Match> m = stall_at(v, *seen);
+       if (!m) {
+         m = match_event(v, v.first_close);
+         m->phase = v.close()->phase;
+         m->at_us = seen->at_us;
+       }
+       m->got = fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg.unacked,
+                            seen->leg.retransmits);
+       m->confidence = Confidence::likely;
        return m;
      }},
 };

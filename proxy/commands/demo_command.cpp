@@ -3,7 +3,6 @@
 // as what it was staged for.
 #include <fmt/format.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -31,6 +30,7 @@
 #include "proxy/commands/output.h"
 #include "proxy/commands/stored_line.h"
 #include "proxy/demo/stage.h"
+#include "proxy/relay/log.h"
 
 namespace smtpscope {
 namespace {
@@ -187,7 +187,7 @@ std::string where_to_go_on(const DemoStore& store, const std::vector<std::option
 }
 
 ExitCode demo(const std::string& asked_store) {
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  log_to_stderr();
   spdlog::set_level(spdlog::level::warn);
   ::signal(SIGPIPE, SIG_IGN);  // a reader that leaves must not keep us from removing the temporary folder
   const StopSignals signals;

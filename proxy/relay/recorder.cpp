@@ -190,6 +190,7 @@ void Recorder::flush_blocks(DayFile& file) {
     file.failure.clear();
   }
   file.blocks.clear();
+  if (file.blocks.capacity() > 4 * kMaxBlocks) file.blocks.shrink_to_fit();
 }
 
 bool Recorder::flush_lines(DayFile& file) {
@@ -202,6 +203,8 @@ bool Recorder::flush_lines(DayFile& file) {
   }
   kept_lines_ -= file.lines.size();
   file.lines.clear();
+  if (file.lines.capacity() > spare_.capacity() && file.lines.capacity() <= kMaxEnded) file.lines.swap(spare_);
+  if (file.lines.capacity() > kMaxBlocks) file.lines.shrink_to_fit();
   return true;
 }
 
@@ -221,6 +224,7 @@ void Recorder::flush() {
     if (kept_lines_ >= kMaxKeptLines)
       for (DayFile* each : dirty_) flush_lines(*each);
     if (kept_lines_ < kMaxKeptLines) {
+      if (file.lines.empty() && file.lines.capacity() < spare_.capacity()) file.lines.swap(spare_);
       const size_t before = file.lines.size();
       append_json(file.lines, t);
       file.lines += '\n';
@@ -254,10 +258,8 @@ void Recorder::flush() {
 /// Nothing to do: what a burst has left goes back to the system.
 void Recorder::rest() {
   if (!std::exchange(worked_, false)) return;
-  for (auto& [path, file] : files_) {
-    file->blocks.shrink_to_fit();
-    file->lines.shrink_to_fit();
-  }
+  for (auto& [path, file] : files_) file->blocks.shrink_to_fit();
+  spare_ = {};
 }
 
 void Recorder::close_idle_files() {

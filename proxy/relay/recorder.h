@@ -59,6 +59,7 @@ class Recorder {
   std::map<std::string, std::unique_ptr<DayFile>> files_;
   std::vector<DayFile*> dirty_;
   std::vector<Ended> ended_;
+  std::string spare_;        ///< a large empty buffer for lines: growing one anew at each flush is dear
   size_t memory_ = 0;        ///< of all sessions, those in ended_ included
   size_t ended_memory_ = 0;  ///< of those in ended_
   size_t kept_lines_ = 0;    ///< bytes of transcripts that wait for the disk

@@ -1,39 +1,15 @@
 // Reads an injection debug log that stands in a string.
 #pragma once
 
-#include <cstdlib>
-#include <ctime>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "capture/foreign/injection_log_reader.h"
 #include "capture/transcript/json_writer.h"
+#include "tests/time_zone.h"
 
 namespace smtpscope::test {
-
-/// The process's time zone, while this lives.
-class TimeZone {
- public:
-  explicit TimeZone(const char* name) {
-    if (const char* before = std::getenv("TZ")) before_ = before;
-    setenv("TZ", name, 1);
-    tzset();
-  }
-  ~TimeZone() {
-    if (before_)
-      setenv("TZ", before_->c_str(), 1);
-    else
-      unsetenv("TZ");
-    tzset();
-  }
-  TimeZone(const TimeZone&) = delete;
-  TimeZone& operator=(const TimeZone&) = delete;
-
- private:
-  std::optional<std::string> before_;
-};
 
 struct ReadLog {
   std::vector<Transcript> sessions;

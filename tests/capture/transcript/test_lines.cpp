@@ -1,39 +1,14 @@
 // The line of `list`, and the injection debug log.
-#include <cstdlib>
-#include <ctime>
-#include <optional>
-
 #include "capture/transcript/harmless.h"
 #include "capture/transcript/injection_log.h"
 #include "capture/transcript/list_line.h"
 #include "tests/capture/transcript/view_samples.h"
+#include "tests/time_zone.h"
 
 using namespace smtpscope;
 using namespace smtpscope::test;
 
 namespace {
-
-/// The process's time zone, while this lives.
-class TimeZone {
- public:
-  explicit TimeZone(const char* name) {
-    if (const char* before = std::getenv("TZ")) before_ = before;
-    setenv("TZ", name, 1);
-    tzset();
-  }
-  ~TimeZone() {
-    if (before_)
-      setenv("TZ", before_->c_str(), 1);
-    else
-      unsetenv("TZ");
-    tzset();
-  }
-  TimeZone(const TimeZone&) = delete;
-  TimeZone& operator=(const TimeZone&) = delete;
-
- private:
-  std::optional<std::string> before_;
-};
 
 SessionFacts cisco_facts() {
   SessionFacts facts;
