@@ -133,7 +133,9 @@ constexpr std::array<Option, 2> kTopLevel{{
     {.pointer = "/workers",
      .kind = OptionKind::integer,
      .field = SMTPSCOPE_FIELD(s.workers),
-     .help = "Threads that relay, each with its share of the connections. One serves thousands of sessions.",
+     .help =
+         "Threads that relay, each with its share of the connections. Without it there is one for each processor that "
+         "smtpscope may use, at most 4.",
      .min = 1,
      .max = 64},
     {.pointer = "/drain",
@@ -210,6 +212,9 @@ OptionValue value_of(const Option& option, uint64_t number) {
       return number;
     case OptionKind::choice:
       return std::string(option.choices[number]);
+    case OptionKind::integer:
+      if (number < option.min) return {};  // not set: see the option's help
+      return number;
     default:
       return number;
   }

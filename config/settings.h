@@ -73,7 +73,7 @@ struct Settings {
   ControlSettings control;
   DnsSettings dns;
   LogSettings log;
-  uint32_t workers = 1;        ///< 1..64
+  uint32_t workers = 0;        ///< 1..64; 0: one a processor, at most 4
   uint64_t drain_ms = 10'000;  ///< how long sessions may go on after SIGTERM
 };
 

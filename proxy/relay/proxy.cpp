@@ -1,6 +1,7 @@
 #include "proxy/relay/proxy.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -35,6 +36,15 @@ Address address_of(const HostPort& at, const char* what) {
   throw std::runtime_error(fmt::format("{}: {} is no IP address", what, at.host));
 }
 
+/// One a processor that this process may use: a loop alone leaves the other half of a busy host's work to one thread.
+/// Beyond four the kernel's own work is the limit.
+uint32_t workers_by_default() {
+  constexpr int kMost = 4;
+  cpu_set_t mine;
+  const int count = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
+  return static_cast<uint32_t>(std::clamp(count, 1, kMost));
+}
+
 }  // namespace
 
 Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std::make_shared<RelayContext>()) {
@@ -52,7 +62,7 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std:
   }
   const RecoveryReport recovered = recover(settings.store.path, context_->instance);
   for (const std::string& problem : recovered.problems) spdlog::warn("recovery: {}", problem);
-  const uint32_t count = std::max<uint32_t>(1, settings.workers);
+  const uint32_t count = settings.workers > 0 ? settings.workers : workers_by_default();
   std::vector<std::vector<Fd>> sockets(count);
   for (const ListenerSettings& listener : settings.listeners) {
     const Address address = address_of(listener.address, "listener");
