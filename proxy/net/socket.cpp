@@ -22,16 +22,19 @@ constexpr int kKeepAliveIdleSeconds = 300, kKeepAliveIntervalSeconds = 30, kKeep
 
 void set(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
 
-void keep_alive(int fd) {
+void pass_at_once(int fd) {
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // an urgent byte is a byte of the stream, and recv() would skip it
+}
+
+}  // namespace
+
+void keep_alive(int fd) {
   set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
   set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
-
-}  // namespace
 
 std::optional<Address> make_address(const std::string& ip, uint16_t port) {
   Address address;
@@ -79,6 +82,7 @@ int listen_on(const Address& address) {
   set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  pass_at_once(fd.get());
   keep_alive(fd.get());
   set(fd.get(), IPPROTO_TCP, TCP_SAVE_SYN, 1);
   if (bind(fd.get(), address.get(), address.length) != 0 || listen(fd.get(), 4096) != 0) return -errno;
@@ -95,7 +99,7 @@ Address local_address(int fd) {
 int connect_to(const Address& to, const Address* source) {
   const int fd = socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  keep_alive(fd);
+  pass_at_once(fd);
   if (source != nullptr) {
     const bool v6 = source->storage.ss_family == AF_INET6;
     set(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);

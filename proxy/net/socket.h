@@ -30,13 +30,16 @@ Endpoint endpoint_of(const Address& address);
 /// 0 if nobody listens on the address yet, else the errno that tells why not to. listen_on() alone does not notice
 /// another program there that shares ports too (SO_REUSEPORT, as Postfix does): the two would halve the connections.
 int port_taken(const Address& address);
+/// Has a dead peer noticed by keep-alive probes of an idle connection, after about nine minutes. Listening sockets have
+/// it already and accepted ones inherit it; a connection that is over at once does not need these four system calls.
+void keep_alive(int fd);
 /// A non-blocking listening socket; accepted sockets inherit TCP_NODELAY and keep-alive. Negative errno on failure.
 int listen_on(const Address& address);
 /// The address a socket is bound to.
 Address local_address(int fd);
 
 /// Begins to connect; `source` is bound first if given (its port 0), also if it is not an address of this host.
-/// Returns the descriptor, or a negative errno; the connection may still be in progress.
+/// Returns the descriptor, or a negative errno; the connection may still be in progress, and has no keep-alive yet.
 int connect_to(const Address& to, const Address* source);
 bool is_connected(int fd);
 /// The pending error of a socket, 0 if none.

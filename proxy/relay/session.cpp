@@ -95,7 +95,7 @@ void Session::on_event(Leg& leg, uint32_t events) {
   const bool failed = (events & EPOLLERR) != 0;
   if ((events & EPOLLHUP) != 0 && !failed) leg.hung_up = true;
   if (leg.connecting) {
-    on_connected(leg);
+    on_connected(leg, failed || (events & EPOLLHUP) != 0 ? socket_error(leg.fd.get()) : 0);
   } else {
     if ((events & EPOLLOUT) != 0 && leg.queue != nullptr && !write_queue(leg)) return;
     if (failed) {
@@ -113,8 +113,7 @@ void Session::on_event(Leg& leg, uint32_t events) {
   for (Leg& each : legs_) want(each);
 }
 
-void Session::on_connected(Leg& gateway) {
-  const int error = socket_error(gateway.fd.get());
+void Session::on_connected(Leg& gateway, int error) {
   // A connection that was made and reset before we looked: what the gateway said until then still counts.
   const bool reset = error == ECONNRESET || error == EPIPE;
   if (error != 0 && !reset) return connect_failed(error);
@@ -264,7 +263,7 @@ void Session::reset_when_sent() {
 }
 
 void Session::stop(const char* cause) {
-  if (!over_ && legs_[1].connecting && is_connected(legs_[1].fd.get())) on_connected(legs_[1]);  // not told yet
+  if (!over_ && legs_[1].connecting && is_connected(legs_[1].fd.get())) on_connected(legs_[1], 0);  // not told yet
   if (over_) return;
   if (resetting_ != nullptr) {  // a RST is due already; it waits no longer
     reset_on_close(resetting_->fd.get());
@@ -329,7 +328,9 @@ void Session::finish() {
 // ------------------------------------------------------------------ evidence
 
 void Session::look_around() {
-  if (capture_ == nullptr || over_ || legs_[1].connecting) return;
+  if (over_) return;
+  if (!std::exchange(kept_alive_, true)) keep_alive(legs_[1].fd.get());
+  if (capture_ == nullptr || legs_[1].connecting) return;
   const uint64_t now = uv_hrtime();
   const bool greeting_late = legs_[1].bytes == 0 && now - began_ns_ >= kLateGreetingNs;
   const bool silent = now - last_bytes_ns_ >= kLongSilenceNs;

@@ -70,7 +70,8 @@ class Session {
   int64_t now_us() const;
 
   void on_event(Leg& leg, uint32_t events);
-  void on_connected(Leg& gateway);
+  /// `error`: what the socket says of the attempt, 0 if it is through.
+  void on_connected(Leg& gateway, int error);
   void connect_failed(int error);
   enum class Read : uint8_t { more, blocked, stop };
   Read read(Leg& leg, bool forward_bytes);
@@ -108,7 +109,8 @@ class Session {
     uint64_t sampled_ns = 0;
   };
   std::unique_ptr<Evidence> evidence_;
-  uint64_t last_bytes_ns_;  ///< when bytes of either side were read last
+  uint64_t last_bytes_ns_;   ///< when bytes of either side were read last
+  bool kept_alive_ = false;  ///< keep_alive() was asked of the gateway's leg
   bool over_ = false;
 };
 
