@@ -30,17 +30,17 @@ struct Run {
   unsigned char bits = 0;  ///< of all bytes
 };
 
+/// All ones if `yes`: what a vector's comparison gives, so that nothing has to be made a 1 of.
+unsigned char mask(bool yes) { return static_cast<unsigned char>(-static_cast<int>(yes)); }
+
 void add_run(Run& run, const char* bytes) {
   constexpr size_t kRun = 128;  // so that a byte can count its line ends
   unsigned char line_ends = 0, dot_lines = 0, odd = 0, bits = 0;
   for (size_t k = 0; k < kRun; ++k) {
-    const unsigned char line_end = bytes[k] == '\n' ? 1 : 0;
-    const unsigned char behind_cr = bytes[k - 1] == '\r' ? 1 : 0;
-    const unsigned char nul = bytes[k] == '\0' ? 1 : 0;
-    const unsigned char dot = bytes[k + 1] == '.' ? 1 : 0;
-    line_ends = static_cast<unsigned char>(line_ends + line_end);
-    dot_lines = static_cast<unsigned char>(dot_lines | (line_end & dot));
-    odd = static_cast<unsigned char>(odd | (line_end ^ behind_cr) | nul);
+    const unsigned char line_end = mask(bytes[k] == '\n');
+    line_ends = static_cast<unsigned char>(line_ends - line_end);
+    dot_lines = static_cast<unsigned char>(dot_lines | (line_end & mask(bytes[k + 1] == '.')));
+    odd = static_cast<unsigned char>(odd | (line_end ^ mask(bytes[k - 1] == '\r')) | mask(bytes[k] == '\0'));
     bits = static_cast<unsigned char>(bits | static_cast<unsigned char>(bytes[k]));
   }
   run.line_ends += line_ends;
@@ -83,12 +83,14 @@ void BodyScanner::note_look_alike(uint64_t from, uint64_t to) {
 }
 
 void BodyScanner::look(std::string_view bytes) {
-  unsigned char odd = dot_pending_ || previous_ == '\0' ? 1 : 0, bits = 0;
-  char before = previous_;
-  for (const char c : bytes) {
-    odd = static_cast<unsigned char>(odd | ((c == '\n') != (before == '\r') ? 1U : 0U) | (c == '\0' ? 1U : 0U));
-    bits = static_cast<unsigned char>(bits | static_cast<unsigned char>(c));
-    before = c;
+  const auto strange = [](char before, char c) {
+    return static_cast<unsigned char>((mask(c == '\n') ^ mask(before == '\r')) | mask(c == '\0'));
+  };
+  auto odd = static_cast<unsigned char>(mask(dot_pending_ || previous_ == '\0') | strange(previous_, bytes[0]));
+  auto bits = static_cast<unsigned char>(bytes[0]);
+  for (size_t k = 1; k < bytes.size(); ++k) {
+    odd = static_cast<unsigned char>(odd | strange(bytes[k - 1], bytes[k]));
+    bits = static_cast<unsigned char>(bits | static_cast<unsigned char>(bytes[k]));
   }
   if (odd != 0 || (bits >= 0x80 && odd_.eight_bit.count == 0)) look_closely(bytes, offset_, previous_);
 }

@@ -1,5 +1,6 @@
 #include "proxy/relay/recorder.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -260,6 +261,7 @@ void Recorder::rest() {
   if (!std::exchange(worked_, false)) return;
   for (auto& [path, file] : files_) file->blocks.shrink_to_fit();
   spare_ = {};
+  malloc_trim(0);
 }
 
 void Recorder::close_idle_files() {
