@@ -5,15 +5,19 @@
 namespace smtpscope {
 
 void add_filter_options(CLI::App& command, ListFilters& filters) {
+  // Codes and words are lower case; who copies them from a headline need not care.
+  const auto any_case = [](const std::string& word) { return CLI::detail::to_lower(word); };
   command.add_option("--sender", filters.senders, "Address, network or range: 203.0.113.0/24, 10.2.3, 192.0.2.1-9");
-  command.add_option("--code", filters.codes, "Code of the breakdown, as rcpt-unknown-user");
-  command.add_option(
-      "--phase", filters.phases,
-      "Where it broke: connect, banner, helo, starttls, tls, auth, mail, rcpt, data, body, end-of-data, quit or "
-      "idle");
-  command.add_option("--party", filters.parties,
-                     "Who broke it: sender, gateway, network, dns, policy, proxy or unknown");
-  command.add_option("--verdict", filters.verdicts, "delivered, breakdown, no-mail or unknown");
+  command.add_option("--code", filters.codes, "Code of the breakdown, as rcpt-unknown-user")->transform(any_case);
+  command
+      .add_option("--phase", filters.phases,
+                  "Where it broke: connect, banner, helo, starttls, tls, auth, mail, rcpt, data, body, end-of-data, "
+                  "quit or idle")
+      ->transform(any_case);
+  command
+      .add_option("--party", filters.parties, "Who broke it: sender, gateway, network, dns, policy, proxy or unknown")
+      ->transform(any_case);
+  command.add_option("--verdict", filters.verdicts, "delivered, breakdown, no-mail or unknown")->transform(any_case);
   command.add_option("--since", filters.since,
                      "Began at or after: 2026-11-24T02:06:41Z, 2026-11-24 (both UTC), or 2h (ago)");
   command.add_option("--until", filters.until, "Began before; written as --since");

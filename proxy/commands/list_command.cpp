@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "capture/diagnosis/catalogue.h"
@@ -62,6 +63,8 @@ ExitCode list(const ListOptions& options) {
   if (shown == 0) {
     if (!index.problems().empty()) return ExitCode::failed;
     fmt::print(stderr, "smtpscope: no session in {} matches\n", *store);
+    if (std::error_code error; !std::filesystem::is_directory(*store + "/senders", error))
+      fmt::print(stderr, "smtpscope: nothing was ever recorded there; --store or --config names the store of `run`\n");
     for (const std::string& wanted : options.filters.codes)
       if (find_rule(wanted) == nullptr)
         fmt::print(stderr, "smtpscope: there is no diagnosis {}; `smtpscope explain` lists them all\n",
