@@ -45,6 +45,12 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std:
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
   context_->instance = new_ulid(now.count());
   context_->gate = std::make_shared<CaptureGate>(std::move(match), settings.capture.sessions, settings.capture.for_ms);
+  context_->refusals = std::make_shared<HeaderRefusals>();
+  for (const ListenerSettings& listener : settings.listeners) {
+    Result<SenderFilter> trusted = SenderFilter::build(listener.trusted, {});
+    if (!trusted) throw std::runtime_error("trusted: " + trusted.error());
+    context_->trusted.push_back(std::move(*trusted));
+  }
   try {
     instance_ = std::make_unique<Instance>(settings.store.path, context_->instance);
   } catch (const std::exception& e) {

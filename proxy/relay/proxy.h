@@ -27,6 +27,8 @@ class Proxy {
   /// Ends what is left.
   void end_now(const char* cause);
   bool done() const;
+  /// Connections of load balancers that were refused so far, for this reason.
+  uint64_t refused(HeaderRefusals::Why why) const { return context_->refusals->count(why); }
   void join();
 
  private:

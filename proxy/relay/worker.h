@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/sender_filter.h"
 #include "config/settings.h"
 #include "proxy/net/poller.h"
 #include "proxy/net/reverse_dns.h"
@@ -20,22 +21,28 @@
 #include "proxy/net/uv_ptr.h"
 #include "proxy/relay/batch.h"
 #include "proxy/relay/capture_gate.h"
+#include "proxy/relay/header_refusals.h"
+#include "proxy/relay/header_wait.h"
+#include "proxy/relay/incoming.h"
 #include "proxy/relay/recorder.h"
 #include "proxy/relay/session.h"
 
 namespace smtpscope {
 
-/// What all workers share; immutable but for the gate.
+/// What all workers share; immutable but for the gate and the refusals.
 struct RelayContext {
   Settings settings;
   Address gateway;
   std::string instance;  ///< ULID of this run
   std::shared_ptr<CaptureGate> gate;
+  std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
+  std::shared_ptr<HeaderRefusals> refusals;
 };
 
 class Worker {
  public:
-  /// Takes over listening sockets. Throws std::runtime_error if libuv has no loop to give.
+  /// Takes over listening sockets, one for each of settings.listeners, in their order. Throws std::runtime_error if
+  /// libuv has no loop to give.
   Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners);
   ~Worker();
   Worker(const Worker&) = delete;
@@ -50,7 +57,7 @@ class Worker {
   void join();
   bool done() const { return done_.load(); }
 
-  // For sessions, on the loop's thread.
+  // For sessions and what waits to become one, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
   Poller& poller() { return *poller_; }
   uint64_t connect_timeout_ms() const { return context_->settings.gateway.connect_timeout_ms; }
@@ -61,27 +68,34 @@ class Worker {
   std::shared_ptr<const ReverseDns::LookUp> look_up(const std::string& ip);
   bool overloaded() const { return queue_.overloaded(); }
   void retire(uint64_t number);
+  /// Makes a session of it. False if descriptors ran out: accepting pauses, and `incoming` is as it was.
+  bool begin(Incoming& incoming);
+  /// Counts a connection that is closed for its PROXY header, and tells.
+  void refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail);
+  /// Ends the loop if nothing is accepted any more and nothing is left.
+  void stop_if_done();
 
  private:
   struct Listener {
     Worker* worker = nullptr;
+    size_t index = 0;  ///< into settings.listeners
+    bool awaits_header = false;
     Fd fd;
     UvPtr<uv_poll_t> poll;
-    Fd parked;  ///< accepted, but there was no descriptor left for its gateway leg
-    Address peer;
+    Incoming parked;  ///< accepted, but there was no descriptor left for its gateway leg
   };
 
   void run();
   void on_request();
   void accept_some(Listener& listener, int most);
-  /// False if descriptors ran out: `sender` is then parked.
-  bool begin(Listener& listener, Fd sender, const Address& peer);
+  /// A connection of a listener for load balancers.
+  void await_header(const Listener& listener, Incoming incoming);
+  std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const char* sees, const char* header);
   void listen(Listener& listener);
   void pause();
   void resume();
   void make_room(size_t bytes);
   void flush_batch();
-  void stop_if_done();
   void look_around();
 
   std::shared_ptr<const RelayContext> context_;
@@ -90,8 +104,9 @@ class Worker {
   UvPtr<uv_async_t> wake_;
   UvPtr<uv_check_t> burial_;
   UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
-  std::unique_ptr<ReverseDns> dns_;  ///< made at the first look-up
-  std::unique_ptr<Poller> poller_;   ///< of the sessions' sockets
+  std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
+  std::unique_ptr<Poller> poller_;           ///< of the sessions' sockets
+  std::unique_ptr<HeaderWait> header_wait_;  ///< if a listener is for load balancers
   std::vector<Listener> listeners_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>> graveyard_;
