@@ -39,10 +39,11 @@ class RelayUnderTest {
     spdlog::set_level(spdlog::level::err);
     const std::string host = options.v6 ? "::1" : "127.0.0.1";
     Settings settings;
-    settings.listeners.push_back({{host, 0},
-                                  options.trusted.empty() ? Accept::direct : Accept::proxy_protocol,
-                                  options.trusted,
-                                  options.header_timeout_ms});
+    ListenerSettings& listener = settings.listeners.emplace_back();
+    listener.address.host = host;
+    if (!options.trusted.empty()) listener.accept = Accept::proxy_protocol;
+    listener.trusted = options.trusted;
+    listener.header_timeout_ms = options.header_timeout_ms;
     settings.gateway.address = {host, gateway_port};
     settings.gateway.present = options.present;
     settings.gateway.connect_timeout_ms = options.connect_timeout_ms;

@@ -289,7 +289,7 @@ TEST_CASE("ten thousand malformed headers are refused, and a good one among them
         default:
           bytes.insert(at, 1, static_cast<char>(random()));
       }
-      if (bytes.empty()) bytes = "x";
+      if (bytes.empty()) bytes.push_back('x');
     }
     if (smtpscope::parse_proxy_header(bytes).state != smtpscope::ProxyHeader::State::malformed) continue;
     Peer peer = relay.connect();
