@@ -16,7 +16,8 @@ chmod 755 "$work"
 mkdir -p "$target"
 cd "$work"
 for package in "${packages[@]}"; do
-  if ! apt-get -q download "$package" >log 2>&1; then
+  # Old lists name versions that are gone.
+  if ! apt-get -q download "$package" >log 2>&1 && ! { apt-get -q update && apt-get -q download "$package"; } >log 2>&1; then
     cat log >&2
     echo "unpack-test-mtas: apt-get could not download $package; its cases of e2e/peers will not run" >&2
     exit 1

@@ -23,15 +23,14 @@ class Sendmail(Gateway):
             "confDOMAIN_NAME": "gw.example.test", "QUEUE_DIR": self.folder / "queue", "STATUS_FILE": self.folder / "status",
             "confPID_FILE": self.folder / "pid", "ALIAS_FILE": self.folder / "aliases", "confMAX_MESSAGE_SIZE": "100000",
             "confDELIVERY_MODE": "queueonly", "confTO_IDENT": "0", "confDONT_PROBE_INTERFACES": "True",
-            "confCW_FILE": self.folder / "names", "confRUN_AS_USER": "", "confDONT_BLAME_SENDMAIL": "GroupWritableDirPathSafe", **settings}
+            "confDONT_BLAME_SENDMAIL": "MapInUnsafeDirPath,LinkedMapInWritableDir", **settings}
         mc = self.folder / "sendmail.mc"
         mc.write_text("divert(0)dnl\nOSTYPE(`linux')dnl\n" +
                       "".join(f"define(`{name}', `{value}')dnl\n" for name, value in defines.items()) +
                       f"FEATURE(`access_db', `hash -T<TMPF> -o {self.folder}/access')dnl\nFEATURE(`nocanonify')dnl\n"
-                      f"FEATURE(`accept_unresolvable_domains')dnl\nFEATURE(`use_cw_file')dnl\n{features}"
+                      f"FEATURE(`accept_unresolvable_domains')dnl\nLOCAL_DOMAIN(`{DOMAIN}')dnl\n{features}"
                       f"FEATURE(`no_default_msa')dnl\nDAEMON_OPTIONS(`Name=MTA, Addr=127.0.0.1, Port={port}')dnl\n"
                       "MAILER(`local')dnl\nMAILER(`smtp')dnl\n")
-        (self.folder / "names").write_text(f"{DOMAIN}\n")
         (self.folder / "aliases").write_text("".join(f"{user}: /dev/null\n" for user in (*USERS, "postmaster", "MAILER-DAEMON")))
         subprocess.run([UNPACKED / "usr/libexec/sendmail/makemap", "-C", "/dev/null", "hash", self.folder / "access"],
                        input=access.encode(), check=True, capture_output=True)
