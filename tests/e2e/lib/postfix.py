@@ -50,7 +50,7 @@ class Postfix:
                         "-keyout", str(self.config / "key.pem"), "-out", str(self.config / "cert.pem")],
                        check=True, capture_output=True)
         (self.config / "master.cf").write_text(MASTER.format(port=self.port) + services)
-        (self.config / "main.cf").write_text(f"""\
+        main = f"""\
 compatibility_level = 3.6
 myhostname = gw.example.test
 mydestination =
@@ -78,7 +78,10 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {self.config}/sasl
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
-""" + "".join(f"{name} = {value}\n" for name, value in (settings or {}).items()))
+"""
+        # Each parameter once: postlogd warns of the second in its own socket, and waits for itself when that is full.
+        lines = dict(line.split(" =", 1) for line in main.splitlines()) | {k: f" {v}" for k, v in (settings or {}).items()}
+        (self.config / "main.cf").write_text("".join(f"{name} ={value}\n" for name, value in lines.items()))
 
     def _sasl(self):
         folder = self.config / "sasl"
@@ -98,6 +101,7 @@ smtpd_client_connection_rate_limit = 0
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with socket.socket() as probe:
+                probe.settimeout(20)
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(10).startswith(b"220"):
                     return self
             time.sleep(0.1)

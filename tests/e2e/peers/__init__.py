@@ -11,10 +11,11 @@ GATEWAYS has the classes by name. All are used alike (gateway.py says more):
 from peers.aiosmtpd_gateway import Aiosmtpd
 from peers.chasquid import Chasquid
 from peers.exim import Exim
+from peers.gateway import Nothing
 from peers.haraka import Haraka
 from peers.opensmtpd import OpenSmtpd
 from peers.postfix import Postfix
 from peers.sendmail import Sendmail
 from peers.smtp_sink import SmtpSink
 
-GATEWAYS = {cls.name: cls for cls in (Postfix, Exim, OpenSmtpd, Sendmail, Chasquid, Haraka, Aiosmtpd, SmtpSink)}
+GATEWAYS = {cls.name: cls for cls in (Postfix, Exim, OpenSmtpd, Sendmail, Chasquid, Haraka, Aiosmtpd, SmtpSink, Nothing)}

@@ -41,19 +41,23 @@ class Gateway:
 
     def add(self, port, settings):
         """A further port with settings of its own, before start()."""
-        self.listeners[port] = settings
+        self.listeners[port] = with_folder(settings, "{certs}", str(self.certificates.folder))
 
     def start(self, port, settings, timeout=30):
         """Starts it on 127.0.0.1:port; gives back (host, port) once every port accepts. AssertionError with its log if not."""
         self.add(port, settings)
+        self.launch_all(timeout)
+        return "127.0.0.1", port
+
+    def launch_all(self, timeout=30):
+        """Starts it on all ports that were added, and waits until they accept."""
         self.launch()
         deadline = time.monotonic() + timeout
-        for each in self.listeners:
-            while not accepts(each):
-                assert time.monotonic() < deadline, f"{self.name} does not listen on {each} after {timeout} s:\n{self.log()[-3000:]}"
+        for port in self.listeners:
+            while not accepts(port):
+                assert time.monotonic() < deadline, f"{self.name} does not listen on {port} after {timeout} s:\n{self.log()[-3000:]}"
                 assert self.process is None or self.process.poll() is None, f"{self.name} ended:\n{self.log()[-3000:]}"
                 time.sleep(0.05)
-        return "127.0.0.1", port
 
     def launch(self):
         """Writes the configuration and starts the program."""
@@ -73,6 +77,19 @@ class Gateway:
             end_group(self.process)
 
 
+class Nothing(Gateway):
+    """No gateway: nothing listens on its port."""
+
+    name = "nothing"
+
+    def launch_all(self, timeout=30):
+        pass
+
+    @classmethod
+    def missing(cls):
+        return ""
+
+
 class ThreadGateway(Gateway):
     """A gateway that lives in this process: run(port, settings) serves until `stopping` is set."""
 
@@ -83,6 +100,17 @@ class ThreadGateway(Gateway):
 
     def stop(self):
         self.stopping.set()
+
+
+def with_folder(value, mark, folder):
+    """`value` with `mark` replaced in all its texts."""
+    if isinstance(value, str):
+        return value.replace(mark, folder)
+    if isinstance(value, dict):
+        return {key: with_folder(each, mark, folder) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_folder(each, mark, folder) for each in value]
+    return value
 
 
 def end_group(process):
