@@ -4,9 +4,10 @@
 # usage: deploy/unpack-test-mtas.sh      (deploy/install-deps.sh --tests calls it); status 1 if a package does not come
 set -eu
 
-packages=(exim4-daemon-light opensmtpd sendmail-bin sendmail-cf chasquid)
+packages=(exim4-daemon-heavy opensmtpd sendmail-bin sendmail-cf chasquid)
 target=$(cd "$(dirname "$0")/.." && pwd)/build/peers/debian
-if [ -e "$target/complete" ]; then
+complete=$target/complete-$(echo "${packages[@]}" | md5sum | cut -c 1-8)  # another list is unpacked over this one
+if [ -e "$complete" ]; then
   echo "unpack-test-mtas: all is in place"
   exit 0
 fi
@@ -24,5 +25,5 @@ for package in "${packages[@]}"; do
   fi
   dpkg -x "$package"_*.deb "$target"
 done
-touch "$target/complete"
+touch "$complete"
 echo "unpack-test-mtas: unpacked ${packages[*]}"

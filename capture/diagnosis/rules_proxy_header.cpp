@@ -70,13 +70,15 @@ constexpr Rule kRules[] = {
                "Haraka: the hosts of haproxy), or set gateway.present to \"proxy\" or \"sender\".",
      .references = {"RFC 5321 3.1", "RFC 5321 4.3.1"},
      .fires = "header proxy-v1\nG 220 gw.example ESMTP\nG!502 5.5.2 Error: command not recognized\n"
-              "S EHLO mx.sender.example\nS QUIT\nG 250 gw.example\nG 221 2.0.0 Bye\nG fin\nS fin\n",
+              "S EHLO mx.sender.example\nS HELO mx.sender.example\nG 250 gw.example\nS MAIL FROM:<a@sender.example>\n"
+              "G 250 gw.example\nG 250 2.1.0 Ok\nS fin\nG fin\n",
      .quiet = "header proxy-v2\nG 554 5.7.1 your address has a poor reputation\nG fin\nS fin\n",
      .check = [](const View& v) -> std::optional<Match> {
        if (v.c.session.header.empty()) return std::nullopt;
        if (auto match = header_answered(v)) return match;
        return dropped(v);
-     }},
+     },
+     .stands = true},
     {.code = "proxy-header-awaited",
      .title = "The gateway seems to wait for a PROXY header that does not come",
      .phase = Phase::banner,

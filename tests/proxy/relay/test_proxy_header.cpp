@@ -146,7 +146,9 @@ TEST_CASE("present = proxy-v1 and proxy-v2: the gateway is told the sender first
     CHECK(t["gateway"]["sees"] == "proxy-header");
     CHECK(t["gateway"]["header"] == (v1 ? "proxy-v1" : "proxy-v2"));
     CHECK(t["streams"]["sender"]["bytes"] == 20);
-    relay.each_analyzed([&](const json& again) { CHECK(again == t); });
+    relay.each_analyzed([&](const json& again) {
+      for (const char* part : {"sender", "gateway", "events", "breakdown", "streams"}) CHECK(again[part] == t[part]);
+    });
   }
 }
 
