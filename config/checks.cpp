@@ -39,6 +39,12 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
   if (settings.gateway.address.port == 0) {
     issues.push_back({"/gateway/address", "no gateway: say where mail goes to, as in \"10.0.0.1:25\""});
   }
+  if (settings.control.listen && !is_loopback(settings.control.listen->host) && settings.control.token_file.empty()) {
+    issues.push_back(
+        {"/control/listen", fmt::format("{} can be reached from outside of this host: say a \"token_file\" "
+                                        "too, or listen on 127.0.0.1",
+                                        format_host_port(*settings.control.listen))});
+  }
   for (size_t i = 0; i < settings.listeners.size(); ++i) {
     const ListenerSettings& listener = settings.listeners[i];
     for (size_t j = 0; j < i; ++j) {
@@ -79,7 +85,6 @@ std::vector<SettingsIssue> unavailable(const Settings& settings) {
   if (settings.starttls == StartTlsMode::intercept) add("/starttls/mode", "\"intercept\"");
   if (settings.starttls == StartTlsMode::hide) add("/starttls/mode", "\"hide\"");
   if (settings.store.injection_log) add("/store/injection_log", "writing injection logs");
-  if (settings.control.listen) add("/control/listen", "the review page and API");
   return issues;
 }
 

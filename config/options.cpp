@@ -113,11 +113,14 @@ constexpr std::array<Option, 23> kOptions{{
     {.pointer = "/control/listen",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.control.listen),
-     .help = "Address and port of the review page and API. Without it there is none."},
+     .help = "Address and port, best on 127.0.0.1, on which a running proxy answers HTTP: /livez, /readyz and /metrics "
+             "(Prometheus). Without it there is none."},
     {.pointer = "/control/token_file",
      .kind = OptionKind::text,
      .field = SMTPSCOPE_FIELD(s.control.token_file),
-     .help = "File that holds the token which users of the review page and API must present."},
+     .help =
+         "File that holds the token which a request that changes something must present (Authorization: Bearer ...). "
+         "Needed where \"listen\" is not an address of this host alone."},
     {.pointer = "/dns/look_up",
      .kind = OptionKind::boolean,
      .field = SMTPSCOPE_FIELD(s.dns.look_up),
@@ -164,7 +167,7 @@ constexpr std::array<OptionSection, 8> kSections{{
     {"/capture", "What is recorded."},
     {"/starttls", "Encrypted sessions."},
     {"/store", "Where recordings and transcripts go, and for how long."},
-    {"/control", "The review page and API of a running proxy."},
+    {"/control", "Health checks and metrics of a running proxy."},
     {"/dns", "The proxy's own look-ups."},
     {"/log", "The log on stderr."},
 }};

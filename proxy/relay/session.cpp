@@ -142,6 +142,7 @@ void Session::connect_failed(int error) {
         std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::failed, at, at, errno_name(error)});
     record(BatchRecord::Type::connected, From::gateway);
   }
+  RelayMetrics::add(worker_.metrics().gateway_failed);
   reset_on_close(legs_[0].fd.get());
   finish();
 }
@@ -321,6 +322,10 @@ void Session::finish() {
     record(BatchRecord::Type::ended, From::proxy);
     capture_ = nullptr;
   }
+  RelayMetrics& metrics = worker_.metrics();
+  RelayMetrics::add(metrics.sessions_ended);
+  RelayMetrics::add(metrics.sender_bytes, legs_[0].bytes);
+  RelayMetrics::add(metrics.gateway_bytes, legs_[1].bytes);
   timer_.reset();
   for (Leg& leg : legs_) {
     leg.watched = false;

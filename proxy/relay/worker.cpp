@@ -67,7 +67,7 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
     if (listener.awaits_header && !header_wait_) header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
-  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate);
+  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate, *context_->metrics);
 }
 
 Worker::~Worker() { join(); }
@@ -97,10 +97,22 @@ void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::drain() {
-  drain_requested_ = true;
+void Worker::wake() {
   const std::lock_guard lock(wake_mutex_);
   if (wake_) uv_async_send(wake_.get());
+}
+
+void Worker::reconfigure(std::shared_ptr<const RelayContext> context) {
+  {
+    const std::lock_guard lock(next_mutex_);
+    next_context_ = std::move(context);
+  }
+  wake();
+}
+
+void Worker::drain() {
+  drain_requested_ = true;
+  wake();
 }
 
 void Worker::end_now(const char* cause) {
@@ -108,7 +120,23 @@ void Worker::end_now(const char* cause) {
   drain();
 }
 
+void Worker::take_context() {
+  std::shared_ptr<const RelayContext> next;
+  {
+    const std::lock_guard lock(next_mutex_);
+    next = std::move(next_context_);
+  }
+  if (!next) return;
+  if (dns_ && next->settings.dns.resolver != context_->settings.dns.resolver) {
+    old_dns_ = std::move(dns_);
+    dns_failed_ = false;
+  }
+  context_ = std::move(next);
+}
+
 void Worker::on_request() {
+  take_context();
+  if (!drain_requested_) return;
   if (std::exchange(accepting_, false)) {
     for (Listener& listener : listeners_) {
       accept_some(listener, kAcceptsAtEnd);
@@ -137,6 +165,7 @@ void Worker::stop_if_done() {
   resume_timer_.reset();
   look_timer_.reset();
   dns_.reset();
+  old_dns_.reset();
   poller_.reset();
   header_wait_.reset();
 }
@@ -215,6 +244,8 @@ bool Worker::begin(Incoming& incoming) {
   std::string named = incoming.via ? incoming.sender.ip : "";
   auto capture = capture_of(incoming, sees, header);
   const uint64_t number = ++numbered_;
+  RelayMetrics::add(metrics().sessions_begun);
+  if (capture) RelayMetrics::add(metrics().captured_begun);
   auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), Fd(gateway < 0 ? -1 : gateway),
                                            gateway < 0 ? -gateway : 0, std::move(capture));
   if (!lead.empty()) session->lead_with(std::move(lead));
@@ -234,7 +265,7 @@ bool Worker::begin(Incoming& incoming) {
 
 std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const char* sees, const char* header) {
   const uint64_t icid = context_->gate->next_icid();
-  auto entry = context_->gate->admit(incoming.sender.ip);
+  auto entry = context_->gate->admit(context_->match, incoming.sender.ip);
   if (!entry) return nullptr;
   auto capture = std::make_unique<CaptureSession>();
   SessionFacts& facts = capture->facts;

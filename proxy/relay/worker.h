@@ -25,18 +25,22 @@
 #include "proxy/relay/header_wait.h"
 #include "proxy/relay/incoming.h"
 #include "proxy/relay/recorder.h"
+#include "proxy/relay/relay_metrics.h"
 #include "proxy/relay/session.h"
 
 namespace smtpscope {
 
-/// What all workers share; immutable but for the gate and the refusals.
+/// What all workers share: one configuration and what comes of it, immutable, and what lives as long as the proxy (the
+/// gate, the refusals). A reload makes another one.
 struct RelayContext {
   Settings settings;
   Address gateway;
-  std::string instance;  ///< ULID of this run
+  std::string instance;      ///< ULID of this run
+  CaptureGate::Match match;  ///< whose sessions are captured
   std::shared_ptr<CaptureGate> gate;
   std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
   std::shared_ptr<HeaderRefusals> refusals;
+  std::shared_ptr<RelayMetrics> metrics;
 };
 
 class Worker {
@@ -49,6 +53,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   void start();
+  /// From any thread. What begins from now on follows this context; its listeners are those of the one before.
+  void reconfigure(std::shared_ptr<const RelayContext> context);
   /// From any thread. Accepts what waits, then no more; ends once the last session has ended.
   void drain();
   /// From any thread. Ends all sessions at once; `cause` is a literal and stands in their transcripts.
@@ -56,6 +62,8 @@ class Worker {
   /// Waits for the thread and for all transcripts to be written.
   void join();
   bool done() const { return done_.load(); }
+  /// From any thread: bytes that wait for the recorder.
+  size_t recorder_backlog() const { return queue_.pending(); }
 
   // For sessions and what waits to become one, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
@@ -66,6 +74,7 @@ class Worker {
   void append(const BatchRecord& record);
   /// A reverse look-up of an address; null if there is none to be had.
   std::shared_ptr<const ReverseDns::LookUp> look_up(const std::string& ip);
+  RelayMetrics& metrics() { return *context_->metrics; }
   bool overloaded() const { return queue_.overloaded(); }
   void retire(uint64_t number);
   /// Makes a session of it. False if descriptors ran out: accepting pauses, and `incoming` is as it was.
@@ -86,7 +95,9 @@ class Worker {
   };
 
   void run();
+  void wake();
   void on_request();
+  void take_context();
   void accept_some(Listener& listener, int most);
   /// A connection of a listener for load balancers.
   void await_header(const Listener& listener, Incoming incoming);
@@ -105,6 +116,7 @@ class Worker {
   UvPtr<uv_check_t> burial_;
   UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
   std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
+  std::unique_ptr<ReverseDns> old_dns_;      ///< of the context before, for look-ups under way
   std::unique_ptr<Poller> poller_;           ///< of the sessions' sockets
   std::unique_ptr<HeaderWait> header_wait_;  ///< if a listener is for load balancers
   std::vector<Listener> listeners_;
@@ -118,6 +130,8 @@ class Worker {
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();
   std::unique_ptr<Recorder> recorder_;
 
+  std::mutex next_mutex_;
+  std::shared_ptr<const RelayContext> next_context_;  ///< null: none waits
   std::atomic<bool> drain_requested_{false}, done_{false};
   std::atomic<const char*> end_requested_{nullptr};
   std::thread thread_;

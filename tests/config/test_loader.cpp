@@ -205,6 +205,21 @@ TEST_CASE("what contradicts or is missing") {
           "/listeners/0/header_timeout: must be from \"1ms\" to \"1m\"");
 }
 
+TEST_CASE("a control address that others reach needs a token") {
+  const auto issues = [](const std::string& control) {
+    return contradictions(
+        load(R"({"listeners": [{"address": "1.2.3.4:25"}], "gateway": {"address": "10.0.0.1:25"}, "control": )" +
+             control + "}"));
+  };
+  CHECK(issues(R"({"listen": "127.0.0.1:8025"})").empty());
+  CHECK(issues(R"({"listen": "[::1]:8025"})").empty());
+  CHECK(issues(R"({"listen": "0.0.0.0:8025", "token_file": "/etc/token"})").empty());
+  for (const char* open : {R"({"listen": "0.0.0.0:8025"})", R"({"listen": "[2001:db8::1]:8025"})"}) {
+    REQUIRE(issues(open).size() == 1);
+    CHECK(issues(open)[0].pointer == "/control/listen");
+  }
+}
+
 TEST_CASE("what this version cannot do is said, and names that match nothing") {
   CHECK(unavailable(Settings()).empty());
   std::vector<std::string> pointers;
@@ -212,7 +227,7 @@ TEST_CASE("what this version cannot do is said, and names that match nothing") {
     pointers.push_back(issue.pointer);
     CHECK(issue.message.ends_with("is not available in this version yet"));
   }
-  CHECK(pointers == std::vector<std::string>{"/starttls/mode", "/store/injection_log", "/control/listen"});
+  CHECK(pointers == std::vector<std::string>{"/starttls/mode", "/store/injection_log"});
   CHECK(unavailable(load(R"({"gateway": {"present": "sender"}, "starttls": {"mode": "pass"}})")).empty());
   const auto names = unresolved_senders(load(kEverything));
   REQUIRE(names.size() == 4);
