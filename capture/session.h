@@ -32,7 +32,7 @@ struct SessionFacts {
   uint64_t icid = 0;       ///< counts accepted connections since the proxy started
   std::string instance;    ///< ULID of the run of the proxy that recorded it; empty in a foreign capture
   int64_t started_us = 0;  ///< Unix time, microseconds
-  Endpoint sender;
+  Endpoint sender;         ///< the one that the PROXY header names, if one came and did
   Endpoint gateway;
   std::string sees;                  ///< sender | proxy | proxy-header; empty if unknown
   std::string filter;                ///< the entry of capture.senders that matched
@@ -41,7 +41,9 @@ struct SessionFacts {
   std::optional<SynFacts> syn = std::nullopt;
   std::string source = "";    ///< "injection-log": read from such a log; empty: from the bytes on the wire
   int64_t resolution_us = 0;  ///< how far apart two of its times are at least, if coarse; 0: they are exact
-  bool begins_late = false;   ///< what is known begins in the middle of the session
+  std::optional<Endpoint> via = std::nullopt;  ///< the load balancer whose PROXY header named the sender; `syn` is its
+  std::string header = "";   ///< the PROXY header that was sent to the gateway: proxy-v1 | proxy-v2; empty: none
+  bool begins_late = false;  ///< what is known begins in the middle of the session
 };
 
 /// How the connection to the gateway came out.

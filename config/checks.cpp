@@ -12,6 +12,8 @@
 namespace smtpscope {
 namespace {
 
+constexpr uint64_t kMaxHeaderTimeoutMs = 60'000;
+
 bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
 bool is_loopback(const std::string& host) {
@@ -37,6 +39,12 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
   if (settings.gateway.address.port == 0) {
     issues.push_back({"/gateway/address", "no gateway: say where mail goes to, as in \"10.0.0.1:25\""});
   }
+  if (settings.control.listen && !is_loopback(settings.control.listen->host) && settings.control.token_file.empty()) {
+    issues.push_back(
+        {"/control/listen", fmt::format("{} can be reached from outside of this host: say a \"token_file\" "
+                                        "too, or listen on 127.0.0.1",
+                                        format_host_port(*settings.control.listen))});
+  }
   for (size_t i = 0; i < settings.listeners.size(); ++i) {
     const ListenerSettings& listener = settings.listeners[i];
     for (size_t j = 0; j < i; ++j) {
@@ -46,6 +54,14 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
     }
     if (!listener.trusted.empty() && listener.accept != Accept::proxy_protocol) {
       issues.push_back({fmt::format("/listeners/{}/trusted", i), "is only for \"accept\": \"proxy-protocol\""});
+    }
+    if (listener.accept == Accept::proxy_protocol && listener.trusted.empty()) {
+      issues.push_back({fmt::format("/listeners/{}/accept", i),
+                        "\"proxy-protocol\" needs \"trusted\": the addresses of the load balancers whose header is "
+                        "believed, as in [\"10.0.0.5\"]"});
+    }
+    if (listener.header_timeout_ms == 0 || listener.header_timeout_ms > kMaxHeaderTimeoutMs) {
+      issues.push_back({fmt::format("/listeners/{}/header_timeout", i), "must be from \"1ms\" to \"1m\""});
     }
     // A diverted connection is meant for the gateway's own address.
     if (listener.accept != Accept::tproxy && leads_back(listener.address, settings.gateway.address)) {
@@ -65,14 +81,10 @@ std::vector<SettingsIssue> unavailable(const Settings& settings) {
     const Accept accept = settings.listeners[i].accept;
     const std::string pointer = fmt::format("/listeners/{}/accept", i);
     if (accept == Accept::tproxy) add(pointer, "\"tproxy\"");
-    if (accept == Accept::proxy_protocol) add(pointer, "\"proxy-protocol\"");
   }
-  if (settings.gateway.present == Present::proxy_v1) add("/gateway/present", "\"proxy-v1\"");
-  if (settings.gateway.present == Present::proxy_v2) add("/gateway/present", "\"proxy-v2\"");
   if (settings.starttls == StartTlsMode::intercept) add("/starttls/mode", "\"intercept\"");
   if (settings.starttls == StartTlsMode::hide) add("/starttls/mode", "\"hide\"");
   if (settings.store.injection_log) add("/store/injection_log", "writing injection logs");
-  if (settings.control.listen) add("/control/listen", "the review page and API");
   return issues;
 }
 

@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 4> kLogLevel{"error", "warn", "info", "de
 // The lambdas below have no captures; this gives their return type once.
 #define SMTPSCOPE_FIELD(expression) [](Settings& s, [[maybe_unused]] size_t i) -> OptionField { return &(expression); }
 
-constexpr std::array<Option, 22> kOptions{{
+constexpr std::array<Option, 23> kOptions{{
     {.pointer = "/listeners/*/address",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.listeners[i].address),
@@ -37,7 +37,13 @@ constexpr std::array<Option, 22> kOptions{{
     {.pointer = "/listeners/*/trusted",
      .kind = OptionKind::addresses,
      .field = SMTPSCOPE_FIELD(s.listeners[i].trusted),
-     .help = "Load balancers whose PROXY header is believed. Only for \"accept\": \"proxy-protocol\"."},
+     .help =
+         "Load balancers whose PROXY header is believed; connections of all others are closed. Needed for, and only "
+         "for, \"accept\": \"proxy-protocol\"."},
+    {.pointer = "/listeners/*/header_timeout",
+     .kind = OptionKind::duration,
+     .field = SMTPSCOPE_FIELD(s.listeners[i].header_timeout_ms),
+     .help = "How long a load balancer may take to send its PROXY header before its connection is closed."},
     {.pointer = "/gateway/address",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.gateway.address),
@@ -107,11 +113,14 @@ constexpr std::array<Option, 22> kOptions{{
     {.pointer = "/control/listen",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.control.listen),
-     .help = "Address and port of the review page and API. Without it there is none."},
+     .help = "Address and port, best on 127.0.0.1, on which a running proxy answers HTTP: /livez, /readyz and /metrics "
+             "(Prometheus). Without it there is none."},
     {.pointer = "/control/token_file",
      .kind = OptionKind::text,
      .field = SMTPSCOPE_FIELD(s.control.token_file),
-     .help = "File that holds the token which users of the review page and API must present."},
+     .help =
+         "File that holds the token which a request that changes something must present (Authorization: Bearer ...). "
+         "Needed where \"listen\" is not an address of this host alone."},
     {.pointer = "/dns/look_up",
      .kind = OptionKind::boolean,
      .field = SMTPSCOPE_FIELD(s.dns.look_up),
@@ -160,7 +169,7 @@ constexpr std::array<OptionSection, 8> kSections{{
     {"/capture", "What is recorded."},
     {"/starttls", "Encrypted sessions."},
     {"/store", "Where recordings and transcripts go, and for how long."},
-    {"/control", "The review page and API of a running proxy."},
+    {"/control", "Health checks and metrics of a running proxy."},
     {"/dns", "The proxy's own look-ups."},
     {"/log", "The log on stderr."},
 }};
@@ -296,6 +305,9 @@ OptionValue read_option(const Option& option, Settings& settings, size_t listene
 std::optional<Error> check_entry(const Option& option, std::string_view entry) {
   const auto spec = parse_sender_spec(entry);
   if (!spec) return Error{spec.error()};
+  if (option.kind == OptionKind::addresses && spec->kind == SenderSpec::Kind::any) {
+    return Error{"\"any\" would let everybody say who they are: name the load balancers' addresses"};
+  }
   if (option.kind == OptionKind::addresses && spec->needs_dns()) {
     return Error{fmt::format("{} is a name: only addresses, networks and ranges can be trusted", quoted(entry))};
   }

@@ -25,7 +25,8 @@ enum class LogLevel : uint8_t { error, warn, info, debug };
 struct ListenerSettings {
   HostPort address;
   Accept accept = Accept::direct;
-  std::vector<std::string> trusted;  ///< peers that may send a PROXY header
+  std::vector<std::string> trusted;   ///< peers that may send a PROXY header
+  uint64_t header_timeout_ms = 3000;  ///< how long a PROXY header may take to arrive; never 0
 };
 
 struct GatewaySettings {

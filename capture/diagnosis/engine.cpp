@@ -142,7 +142,7 @@ const Found* cause_among(const View& view, const std::vector<Found>& found) {
     if (f.rule->kind != Rule::Kind::breakdown) continue;
     if (f.rule->code == kLastResort)
       last_resort = &f;
-    else if (!harmless(view, f.match.event))
+    else if (f.rule->stands || !harmless(view, f.match.event))
       return &f;
     else if (refusal == nullptr && f.rule->reply.from != 0)
       refusal = &f;

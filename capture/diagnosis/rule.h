@@ -69,6 +69,7 @@ struct Rule {
   std::string_view quiet{};  ///< a script, close to `fires`, in which the rule must not fire
   ReplyTest reply{};
   std::optional<Match> (*check)(const View&) = nullptr;
+  bool stands = false;  ///< what comes later does not make it good
 };
 
 /// All rules, in the order in which ties are decided.

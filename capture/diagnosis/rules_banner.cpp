@@ -129,7 +129,8 @@ constexpr Rule kRules[] = {
      .advice =
          "Find out why the greeting is slow: most often a reverse DNS or reputation lookup for the sender's address "
          "that gets no answer; also load or an ident (port 113) query that a firewall drops. The sender can raise "
-         "its time-out.",
+         "its time-out. If no sender at all gets a greeting, the gateway may wait for a PROXY header: see "
+         "gateway.present.",
      .references = {"RFC 5321 4.5.3.2.1"},
      .fires = "+30\nS!fin\nG fin\n",
      .quiet = "+30\nuse hello mail rcpt data body accepted bye\n",

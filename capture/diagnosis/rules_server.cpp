@@ -7,21 +7,6 @@ namespace {
 constexpr uint32_t kAnywhere = kCommands | in(Phase::banner);
 
 constexpr Rule kRules[] = {
-    {.code = "proxy-header-missing",
-     .title = "The gateway waits for a PROXY header that does not come",
-     .phase = Phase::banner,
-     .party = Party::proxy,
-     .expected = "220",
-     .why = "The gateway's listener is set up to stand behind a load balancer, which begins each connection with a "
-            "PROXY header; it got none, or one that it cannot read.",
-     .advice = "Set gateway.present to \"proxy-v1\" or \"proxy-v2\" (the one that the gateway reads), or turn the "
-               "PROXY protocol off on this listener (Exim: hosts_proxy; Haraka: the hosts of haproxy; Postfix: "
-               "smtpd_upstream_proxy_protocol).",
-     .references = {"RFC 5321 3.1"},
-     .fires = "+30\nG!421 PROXY timed out\nG fin\nS fin\n",
-     .quiet = "G 421 4.3.2 All server ports are busy\nG fin\nS fin\n",
-     .reply = {kAnyPhase, 400, 599, "",
-               "proxy timed out|proxy negotiation failed|proxy protocol|proxy header|invalid proxy|bad proxy"}},
     {.code = "server-misconfigured",
      .title = "The gateway says that its own settings are wrong",
      .phase = Phase::rcpt,

@@ -94,7 +94,8 @@ SessionFacts script_facts() {
 
 class Player {
  public:
-  explicit Player(std::function<void(const Record&)> tap) : analyzer_(script_facts()), tap_(std::move(tap)) {
+  Player(SessionFacts facts, std::function<void(const Record&)> tap)
+      : analyzer_(std::move(facts)), tap_(std::move(tap)) {
     tell(analyzer_.facts());
   }
 
@@ -301,8 +302,17 @@ class Player {
 }  // namespace
 
 PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap) {
-  Player player(tap);
+  SessionFacts facts = script_facts();
   size_t number_of_line = 0;
+  constexpr std::string_view kHeader = "header ";  // what is known from the first packet on
+  if (script.starts_with(kHeader)) {
+    const size_t end = std::min(script.find('\n'), script.size());
+    facts.sees = "proxy-header";
+    facts.header = script.substr(kHeader.size(), end - kHeader.size());
+    script.remove_prefix(std::min(end + 1, script.size()));
+    ++number_of_line;
+  }
+  Player player(std::move(facts), tap);
   try {
     while (!script.empty()) {
       ++number_of_line;

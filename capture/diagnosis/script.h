@@ -12,6 +12,7 @@
 //   connect failed ECONNREFUSED 0.4     the gateway was not reached, after so many seconds;   !connect ... marked
 //   connect pending              the gateway has not answered (put first; else it was reached at once)
 //   hole S 1000                  so many bytes are missing in the recording
+//   header proxy-v1              a PROXY header was sent to the gateway (put first)
 //   proxy closed drain           the proxy ended the session, for this reason
 //   interrupted                  the recording ends here
 //   dns timeout 35               the proxy's reverse look-up: status, seconds;   dns ok 0.1 NAME [FORWARD-STATUS

@@ -55,7 +55,8 @@ bool matters_without_mail(const View& v, int32_t refusal) {
   const Event& e = *v.at(refusal);
   if (e.code == 421 || e.phase == Phase::banner) return true;
   const Event* asked = v.at(e.answers);
-  if (asked == nullptr) return false;
+  // Nothing of the sender's asked for it: it may be the answer to our own PROXY header.
+  if (asked == nullptr) return !v.c.session.header.empty() && e.code >= 500;
   switch (asked->verb) {
     case Verb::noop:
     case Verb::vrfy:

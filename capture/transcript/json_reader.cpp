@@ -207,10 +207,13 @@ void read_session(const Object& o, Transcript& t) {
   s.id = o.required_string("id");
   s.icid = o.number<uint64_t>("icid");
   s.instance = o.string("instance");
-  s.sender = read_endpoint(o.required_object("sender"));
+  const Object sender = o.required_object("sender");
+  s.sender = read_endpoint(sender);
+  if (const auto via = sender.object("via")) s.via = read_endpoint(*via);
   const Object gateway = o.required_object("gateway");
   s.gateway = read_endpoint(gateway);
   s.sees = gateway.string("sees");
+  s.header = gateway.string("header");
   const auto started = parse_iso_utc(o.required_string("started"));
   if (!started) o.bad("started", "not a time like 2026-11-24T02:06:41.123456Z");
   s.started_us = *started;

@@ -305,6 +305,11 @@ void write_session(Writer& w, const Transcript& t) {
   w.string_or_null(",\"instance\":", s.instance);
   w.string(",\"sender\":{\"ip\":", s.sender.ip);
   w.number(",\"port\":", s.sender.port);
+  if (s.via) {
+    w.string(",\"via\":{\"ip\":", s.via->ip);
+    w.number(",\"port\":", s.via->port);
+    w.raw("}");
+  }
   write_ptr(w, t.ptr);
   w.string("},\"gateway\":{\"ip\":", s.gateway.ip);
   w.number(",\"port\":", s.gateway.port);
@@ -321,6 +326,7 @@ void write_session(Writer& w, const Transcript& t) {
   }
   w.string_or_null(",\"error\":", t.connect.error);
   w.string_or_null(",\"sees\":", s.sees);
+  if (!s.header.empty()) w.string(",\"header\":", s.header);
   w.word("},\"started\":", iso_utc(s.started_us));
   w.word(",\"ended\":", iso_utc(sum(s.started_us, t.duration_us)));
   w.ms(",\"duration_ms\":", t.duration_us);

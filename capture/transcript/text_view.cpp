@@ -214,11 +214,13 @@ std::string look_up_text(const ReverseLookUp& ptr) {
 void write_header(TextPage& page, const Transcript& t) {
   const std::string helo = helo_of(t);
   page.labelled("Sender", endpoint_text(t.session.sender) + (helo.empty() ? "" : ", calls itself " + helo));
+  if (t.session.via) page.labelled("Via", endpoint_text(*t.session.via) + ", whose PROXY header named the sender");
   if (t.ptr) page.labelled("DNS", look_up_text(*t.ptr));
   page.labelled("Gateway", endpoint_text(t.session.gateway) +
                                (t.connect.state == GatewayConnect::State::failed ? ", not reached: " + t.connect.error
                                 : t.connect.state == GatewayConnect::State::pending ? ", not reached"
-                                                                                    : ""));
+                                                                                    : "") +
+                               (t.session.header.empty() ? "" : ", told the sender's address by " + t.session.header));
   std::string when = iso_utc(t.session.started_us);
   when[10] = ' ';
   if (coarse(t))

@@ -1,24 +1,27 @@
-// `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT.
+// `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT; SIGHUP loads the configuration anew.
 #include <fmt/format.h>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
-#include <uv.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "config/checks.h"
 #include "config/ip.h"
 #include "config/loader.h"
+#include "config/reload.h"
 #include "config/sender_filter.h"
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
+#include "proxy/commands/supervisor.h"
+#include "proxy/control/control.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
 
@@ -68,72 +71,67 @@ Result<Settings> settings_of(const Arguments& a) {
   return settings;
 }
 
-/// What keeps these settings from being run, said on stderr.
-bool refused(const Settings& settings) {
+/// What keeps these settings from being run.
+std::vector<SettingsIssue> faults_of(const Settings& settings) {
   std::vector<SettingsIssue> faults = contradictions(settings);
   for (SettingsIssue& issue : unavailable(settings)) faults.push_back(std::move(issue));
+  return faults;
+}
+
+/// Says on stderr what keeps these settings from being run; true if something does.
+bool refused(const Settings& settings) {
+  const std::vector<SettingsIssue> faults = faults_of(settings);
   for (const SettingsIssue& issue : faults) fmt::print(stderr, "smtpscope: {}: {}\n", issue.pointer, issue.message);
   if (settings.listeners.empty() || settings.gateway.address.host.empty())
     fmt::print(stderr, "smtpscope: on the command line: --listen 0.0.0.0:25 --gateway 10.0.0.1:25\n");
   return !faults.empty();
 }
 
-/// The main loop: waits for signals and for the workers' end.
-class Supervisor {
- public:
-  Supervisor(Proxy& proxy, uint64_t drain_ms) : proxy_(proxy), drain_ms_(drain_ms) {}
+/// Whose sessions these settings capture. The error is the filter's.
+Result<CaptureGate::Match> match_of(const Settings& settings) {
+  Result<SenderFilter> filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude);
+  if (!filter) return Error{filter.error()};
+  for (const std::string& name : filter->unresolved())
+    spdlog::warn("sender {} is a name; names are not resolved in this version, so it matches nobody", name);
+  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
+  return CaptureGate::Match([shared](const std::string& ip) -> std::optional<std::string_view> {
+    const auto address = IpAddress::parse(ip);
+    return address ? shared->match(*address) : std::nullopt;
+  });
+}
 
-  int run() {
-    uv_loop_init(&loop_);
-    for (uv_signal_t* signal : {&term_, &interrupt_}) {
-      uv_signal_init(&loop_, signal);
-      signal->data = this;
-    }
-    uv_timer_init(&loop_, &timer_);
-    timer_.data = this;
-    const auto on_signal = [](uv_signal_t* s, int) { static_cast<Supervisor*>(s->data)->on_signal(); };
-    uv_signal_start(&term_, on_signal, SIGTERM);
-    uv_signal_start(&interrupt_, on_signal, SIGINT);
-    proxy_.start();
-    uv_run(&loop_, UV_RUN_DEFAULT);
-    proxy_.join();
-    return uv_loop_close(&loop_);
+/// SIGHUP: takes the settings in whole, or not at all and says why, with line and column.
+void reload(Proxy& proxy, const Arguments& arguments) {
+  std::string text, file;
+  if (const auto found = find_config(arguments.config)) {
+    file = *found;
+    if (const Result<std::string> read = read_settings_text(file)) text = *read;
   }
-
- private:
-  void on_signal() {
-    if (draining_) {
-      spdlog::warn("second signal: ending all sessions now");
-      proxy_.end_now("stopped");
+  const auto placed = [&](const SettingsIssue& issue) {
+    return text.empty() ? issue.pointer + ": " + issue.message
+                        : locate_message(text, file, issue.pointer, issue.message);
+  };
+  std::vector<std::string> faults;
+  try {
+    const Result<Settings> settings = settings_of(arguments);
+    if (!settings) throw std::runtime_error(settings.error());
+    for (const SettingsIssue& issue : faults_of(plan_reload(proxy.settings(), *settings).settings))
+      faults.push_back(placed(issue));
+    const Result<CaptureGate::Match> match = match_of(*settings);
+    if (!match) throw std::runtime_error(match.error());
+    if (faults.empty()) {
+      for (const SettingsIssue& kept : proxy.reload(*settings, *match)) spdlog::warn("{}", placed(kept));
+      RelayMetrics::add(proxy.metrics().reloads);
+      spdlog::info("configuration loaded anew: it holds for all sessions that begin from now on");
       return;
     }
-    draining_ = true;
-    began_ = uv_now(&loop_);
-    spdlog::info("stopping: no new sessions; those in progress have {} to finish", format_duration_ms(drain_ms_));
-    proxy_.drain();
-    uv_timer_start(
-        &timer_, [](uv_timer_t* t) { static_cast<Supervisor*>(t->data)->on_timer(); }, 5, 20);
+  } catch (const std::exception& e) {
+    faults.emplace_back(e.what());
   }
-
-  void on_timer() {
-    if (!forced_ && uv_now(&loop_) - began_ >= drain_ms_) {
-      forced_ = true;
-      proxy_.end_now("drain");
-    }
-    if (!proxy_.done()) return;
-    for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&term_), reinterpret_cast<uv_handle_t*>(&interrupt_),
-                                reinterpret_cast<uv_handle_t*>(&timer_)})
-      uv_close(handle, nullptr);
-  }
-
-  Proxy& proxy_;
-  uint64_t drain_ms_;
-  uv_loop_t loop_{};
-  uv_signal_t term_{}, interrupt_{};
-  uv_timer_t timer_{};
-  bool draining_ = false, forced_ = false;
-  uint64_t began_ = 0;
-};
+  RelayMetrics::add(proxy.metrics().reloads_refused);
+  for (const std::string& fault : faults) spdlog::error("{}", fault);
+  spdlog::error("the configuration was not loaded; the one before stays in force");
+}
 
 /// By default the recorder's memory goes back to the system and is asked for again with each batch of sessions: a
 /// system call and page faults a session. What a burst leaves is given back when the recorder rests.
@@ -146,6 +144,7 @@ ExitCode run(const Arguments& arguments) {
   keep_freed_memory();
   log_to_stderr();
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);  // until there is something to load anew
 
   const Result<Settings> read = settings_of(arguments);
   if (!read) {
@@ -154,21 +153,30 @@ ExitCode run(const Arguments& arguments) {
   }
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
-  Result<SenderFilter> filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude);
-  if (!filter) refuse("--sender", filter.error());
-  for (const std::string& name : filter->unresolved())
-    spdlog::warn("sender {} is a name; names are not resolved in this version, so it matches nobody", name);
-  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
-  const auto match = [shared](const std::string& ip) -> std::optional<std::string_view> {
-    const auto address = IpAddress::parse(ip);
-    return address ? shared->match(*address) : std::nullopt;
-  };
-
-  Proxy proxy(settings, match);
+  const Result<CaptureGate::Match> match = match_of(settings);
+  if (!match) refuse("--sender", match.error());
+  Fd listener;
+  std::string token;
+  if (const auto& at = settings.control.listen) {
+    if (const std::string& file = settings.control.token_file; !file.empty()) {
+      Result<std::string> read_file = read_token(file);
+      if (!read_file) {
+        fmt::print(stderr, "smtpscope: /control/token_file: {}\n", read_file.error());
+        return ExitCode::config;
+      }
+      token = std::move(*read_file);
+    }
+    listener = control_listener(*at);
+  }
+  Proxy proxy(settings, *match);
   for (const std::string& address : proxy.addresses())
     spdlog::info("listening on {}, gateway {}, store {}", address, format_host_port(settings.gateway.address),
                  settings.store.path);
-  return Supervisor(proxy, settings.drain_ms).run() == 0 ? ExitCode::ok : ExitCode::failed;
+  return Supervisor(
+             proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token))
+                     .run() == 0
+             ? ExitCode::ok
+             : ExitCode::failed;
 }
 
 }  // namespace

@@ -89,6 +89,15 @@ int listen_on(const Address& address) {
   return fd.release();
 }
 
+int listen_alone(const Address& address) {
+  Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return -errno;
+  set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (bind(fd.get(), address.get(), address.length) != 0 || listen(fd.get(), 64) != 0) return -errno;
+  return fd.release();
+}
+
 Address local_address(int fd) {
   Address address;
   address.length = sizeof address.storage;

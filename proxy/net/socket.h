@@ -35,6 +35,8 @@ int port_taken(const Address& address);
 void keep_alive(int fd);
 /// A non-blocking listening socket; accepted sockets inherit TCP_NODELAY and keep-alive. Negative errno on failure.
 int listen_on(const Address& address);
+/// A non-blocking listening socket that shares its port with nobody. Negative errno on failure.
+int listen_alone(const Address& address);
 /// The address a socket is bound to.
 Address local_address(int fd);
 

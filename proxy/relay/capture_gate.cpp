@@ -7,23 +7,28 @@
 
 namespace smtpscope {
 
-CaptureGate::CaptureGate(Match match, uint64_t sessions, uint64_t for_ms)
-    : match_(std::move(match)), limit_(sessions), deadline_ns_(for_ms == 0 ? 0 : uv_hrtime() + for_ms * 1'000'000) {}
-
-bool CaptureGate::over() const {
-  return (deadline_ns_ != 0 && uv_hrtime() >= deadline_ns_) || (limit_ != 0 && admitted_.load() >= limit_);
+void CaptureGate::restart(uint64_t sessions, uint64_t for_ms) {
+  for (size_t i = 0; i < verdicts_.size(); ++i) before_[i] = verdicts_[i].load();
+  limit_ = sessions == 0 ? 0 : admitted_.load() + sessions;
+  deadline_ns_ = for_ms == 0 ? 0 : uv_hrtime() + for_ms * 1'000'000;
+  told_ = false;
 }
 
-std::optional<std::string> CaptureGate::admit(const std::string& ip) {
+bool CaptureGate::over() const {
+  const uint64_t deadline_ns = deadline_ns_.load(), limit = limit_.load();
+  return (deadline_ns != 0 && uv_hrtime() >= deadline_ns) || (limit != 0 && admitted_.load() >= limit);
+}
+
+std::optional<std::string> CaptureGate::admit(const Match& match, const std::string& ip) {
   if (over()) return std::nullopt;
-  const std::optional<std::string_view> entry = match_(ip);
+  const std::optional<std::string_view> entry = match(ip);
   if (!entry) return std::nullopt;
-  if (limit_ == 0) {
+  if (const uint64_t limit = limit_.load(); limit == 0) {
     admitted_.fetch_add(1);
   } else {
     uint64_t count = admitted_.load();
     do {
-      if (count >= limit_) return std::nullopt;
+      if (count >= limit) return std::nullopt;
     } while (!admitted_.compare_exchange_weak(count, count + 1));
   }
   return std::string(*entry);
@@ -37,12 +42,14 @@ void CaptureGate::ended(Verdict verdict) {
 std::optional<std::string> CaptureGate::closing_line() {
   if ((limit_ == 0 && deadline_ns_ == 0) || !over() || finished_.load() < admitted_.load() || told_.exchange(true))
     return std::nullopt;
-  const auto count = [&](Verdict v) { return verdicts_[static_cast<size_t>(v)].load(); };
+  const auto count = [&](Verdict v) {
+    return verdicts_[static_cast<size_t>(v)].load() - before_[static_cast<size_t>(v)].load();
+  };
   return fmt::format(
       "capture ended: {} sessions captured: {} delivered, {} broke, {} without mail, {} unknown; mail goes on, "
       "uncaptured",
-      finished_.load(), count(Verdict::delivered), count(Verdict::breakdown), count(Verdict::no_mail),
-      count(Verdict::unknown));
+      count(Verdict::delivered) + count(Verdict::breakdown) + count(Verdict::no_mail) + count(Verdict::unknown),
+      count(Verdict::delivered), count(Verdict::breakdown), count(Verdict::no_mail), count(Verdict::unknown));
 }
 
 }  // namespace smtpscope

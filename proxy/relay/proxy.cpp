@@ -15,6 +15,7 @@
 #include "capture/store/paths.h"
 #include "capture/store/recovery.h"
 #include "capture/store/window_log.h"
+#include "config/reload.h"
 
 namespace smtpscope {
 namespace {
@@ -45,16 +46,32 @@ uint32_t workers_by_default() {
   return static_cast<uint32_t>(std::clamp(count, 1, kMost));
 }
 
+/// One snapshot of the settings; the gate and the rest that outlives them are for the caller to fill in.
+std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::Match match) {
+  auto context = std::make_shared<RelayContext>();
+  context->settings = settings;
+  context->gateway = address_of(settings.gateway.address, "gateway");
+  context->match = std::move(match);
+  for (const ListenerSettings& listener : settings.listeners) {
+    Result<SenderFilter> trusted = SenderFilter::build(listener.trusted, {});
+    if (!trusted) throw std::runtime_error("trusted: " + trusted.error());
+    context->trusted.push_back(std::move(*trusted));
+  }
+  return context;
+}
+
 }  // namespace
 
-Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std::make_shared<RelayContext>()) {
+Proxy::Proxy(const Settings& settings, CaptureGate::Match match) {
   raise_descriptor_limit();
-  context_->settings = settings;
-  context_->gateway = address_of(settings.gateway.address, "gateway");
+  const auto context = context_of(settings, std::move(match));
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
-  context_->instance = new_ulid(now.count());
-  context_->gate = std::make_shared<CaptureGate>(std::move(match), settings.capture.sessions, settings.capture.for_ms);
+  context->instance = new_ulid(now.count());
+  context->gate = std::make_shared<CaptureGate>(settings.capture.sessions, settings.capture.for_ms);
+  context->refusals = std::make_shared<HeaderRefusals>();
+  context->metrics = std::make_shared<RelayMetrics>();
+  context_ = context;
   try {
     instance_ = std::make_unique<Instance>(settings.store.path, context_->instance);
   } catch (const std::exception& e) {
@@ -104,16 +121,41 @@ void Proxy::log_window(bool begins) {
   window_open_ = begins;
 }
 
+std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Match match) {
+  ReloadPlan plan = plan_reload(context_->settings, settings);
+  const auto context = context_of(plan.settings, std::move(match));
+  context->instance = context_->instance;
+  context->gate = context_->gate;
+  context->refusals = context_->refusals;
+  context->metrics = context_->metrics;
+  const bool new_window = window_open_ && !same_window(plan.settings.capture, context_->settings.capture);
+  if (new_window) log_window(false);
+  context_ = context;
+  if (new_window) {
+    context->gate->restart(plan.settings.capture.sessions, plan.settings.capture.for_ms);
+    log_window(true);
+  }
+  for (auto& worker : workers_) worker->reconfigure(context_);
+  return std::move(plan.kept);
+}
+
 void Proxy::start() {
+  started_ = true;
   log_window(true);
   for (auto& worker : workers_) worker->start();
 }
 void Proxy::drain() {
+  draining_ = true;
   log_window(false);
   for (auto& worker : workers_) worker->drain();
 }
 void Proxy::end_now(const char* cause) {
   for (auto& worker : workers_) worker->end_now(cause);
+}
+std::vector<size_t> Proxy::recorder_backlogs() const {
+  std::vector<size_t> backlogs;
+  for (const auto& worker : workers_) backlogs.push_back(worker->recorder_backlog());
+  return backlogs;
 }
 bool Proxy::done() const {
   return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); });

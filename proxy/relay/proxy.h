@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "capture/store/instance.h"
+#include "config/checks.h"
 #include "config/settings.h"
 #include "proxy/relay/worker.h"
 
@@ -20,6 +21,10 @@ class Proxy {
   ~Proxy();
 
   void start();
+  /// Sessions that begin from now on follow these settings; those in progress keep theirs. What cannot change live
+  /// stays and is told (config/reload.h). Throws std::runtime_error as the constructor does; then nothing has changed.
+  std::vector<SettingsIssue> reload(const Settings& settings, CaptureGate::Match match);
+  const Settings& settings() const { return context_->settings; }
   /// "127.0.0.1:2525" of each listener, with the port that the system chose if it was 0.
   const std::vector<std::string>& addresses() const { return addresses_; }
   /// Accepts no more; sessions may go on.
@@ -27,12 +32,21 @@ class Proxy {
   /// Ends what is left.
   void end_now(const char* cause);
   bool done() const;
+  /// Does it accept connections?
+  bool accepts() const { return started_ && !draining_; }
+  const HeaderRefusals& refusals() const { return *context_->refusals; }
+  RelayMetrics& metrics() const { return *context_->metrics; }
+  /// Of each worker, bytes that wait for its recorder.
+  std::vector<size_t> recorder_backlogs() const;
+  /// Connections of load balancers that were refused so far, for this reason.
+  uint64_t refused(HeaderRefusals::Why why) const { return context_->refusals->count(why); }
   void join();
 
  private:
   void log_window(bool begins);
 
-  std::shared_ptr<RelayContext> context_;
+  std::shared_ptr<const RelayContext> context_;
+  bool started_ = false, draining_ = false;
   bool window_open_ = false;  ///< windows.log tells that we listen
   std::vector<std::string> addresses_;
   std::unique_ptr<Instance> instance_;

@@ -23,6 +23,19 @@ constexpr size_t kPiece = 1024;             // understood at once while memory i
 constexpr size_t kMaxOpenFiles = 128;
 constexpr int kRetryMs = 200;
 
+void count_outcome(RelayMetrics& metrics, const Transcript& t) {
+  RelayMetrics::add(metrics.verdicts[static_cast<size_t>(t.verdict)]);
+  if (t.breakdown)
+    RelayMetrics::add(
+        metrics.breakdowns[static_cast<size_t>(t.breakdown->phase)][static_cast<size_t>(t.breakdown->party)]);
+  if (t.capture_loss.empty()) return;
+  using Loss = RelayMetrics::Loss;
+  const Loss loss = t.capture_loss == "overload" ? Loss::overload
+                    : t.capture_loss == "memory" ? Loss::memory
+                                                 : Loss::disk;
+  RelayMetrics::add(metrics.losses[static_cast<size_t>(loss)]);
+}
+
 }  // namespace
 
 /// The two files of one sender and day, and what waits to be appended to them.
@@ -64,8 +77,8 @@ struct Recorder::Ended {
 CaptureSession::CaptureSession() = default;
 CaptureSession::~CaptureSession() = default;
 
-Recorder::Recorder(std::string store, BatchQueue& queue, CaptureGate& gate)
-    : store_(std::move(store)), queue_(queue), gate_(gate), thread_([this] { run(); }) {}
+Recorder::Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics)
+    : store_(std::move(store)), queue_(queue), gate_(gate), metrics_(metrics), thread_([this] { run(); }) {}
 Recorder::~Recorder() { join(); }
 
 void Recorder::join() {
@@ -236,6 +249,7 @@ void Recorder::flush() {
     --file.sessions;
     memory_ -= ended.session->recording->memory;
     gate_.ended(t.verdict);
+    count_outcome(metrics_, t);
     if (t.breakdown)
       log->info("{} {} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.breakdown->code, t.summary);
     else

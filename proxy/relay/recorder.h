@@ -17,6 +17,7 @@
 #include "capture/transcript/transcript.h"
 #include "proxy/relay/batch.h"
 #include "proxy/relay/capture_gate.h"
+#include "proxy/relay/relay_metrics.h"
 
 namespace smtpscope {
 
@@ -25,7 +26,7 @@ class Recorder {
   static constexpr size_t kMaxMemory = 256 << 20;
   static constexpr size_t kModestMemory = 64 << 10;
 
-  Recorder(std::string store, BatchQueue& queue, CaptureGate& gate);
+  Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -56,6 +57,7 @@ class Recorder {
   std::string store_;
   BatchQueue& queue_;
   CaptureGate& gate_;
+  RelayMetrics& metrics_;
   std::map<std::string, std::unique_ptr<DayFile>> files_;
   std::vector<DayFile*> dirty_;
   std::vector<Ended> ended_;

@@ -124,6 +124,10 @@ void Session::on_connected(Leg& gateway, int error) {
     capture_->connect = std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::connected, at, at, {}});
     record(BatchRecord::Type::connected, From::gateway);
   }
+  if (lead_ != nullptr) {
+    if (gateway.queue != nullptr) lead_->append(*gateway.queue);
+    gateway.queue = std::move(lead_);
+  }
   if (reset) return on_reset(gateway, error);
   if (gateway.queue != nullptr && !write_queue(gateway)) return;
   if (other(gateway).ended && gateway.queue == nullptr) pass_end(gateway);
@@ -137,6 +141,7 @@ void Session::connect_failed(int error) {
         std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::failed, at, at, errno_name(error)});
     record(BatchRecord::Type::connected, From::gateway);
   }
+  RelayMetrics::add(worker_.metrics().gateway_failed);
   reset_on_close(legs_[0].fd.get());
   finish();
 }
@@ -316,6 +321,10 @@ void Session::finish() {
     record(BatchRecord::Type::ended, From::proxy);
     capture_ = nullptr;
   }
+  RelayMetrics& metrics = worker_.metrics();
+  RelayMetrics::add(metrics.sessions_ended);
+  RelayMetrics::add(metrics.sender_bytes, legs_[0].bytes);
+  RelayMetrics::add(metrics.gateway_bytes, legs_[1].bytes);
   timer_.reset();
   for (Leg& leg : legs_) {
     leg.watched = false;
@@ -336,7 +345,8 @@ void Session::look_around() {
   const bool silent = now - last_bytes_ns_ >= kLongSilenceNs;
   if (!greeting_late && !silent) return;
   if (!evidence_) evidence_ = std::make_unique<Evidence>();
-  if (greeting_late && !evidence_->name) evidence_->name = worker_.look_up(peer_of(legs_[0].fd.get()).ip);
+  if (greeting_late && !evidence_->name)
+    evidence_->name = worker_.look_up(named_ ? *named_ : peer_of(legs_[0].fd.get()).ip);
   if (silent && evidence_->sampled_ns < last_bytes_ns_ && evidence_->samples.size() < kMaxSamples) {
     evidence_->sampled_ns = now;
     evidence_->samples.push_back({now_us(), transport_of(legs_[0].fd.get()), transport_of(legs_[1].fd.get())});

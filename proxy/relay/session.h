@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/net/reverse_dns.h"
@@ -34,6 +35,10 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  /// Bytes of our own that the gateway gets before all else; they are nobody's in the recording. Before start().
+  void lead_with(std::string bytes) { lead_ = std::make_unique<std::string>(std::move(bytes)); }
+  /// The sender's address, where it is not that of the connection's peer. Before start().
+  void named(std::string ip) { named_ = std::make_unique<const std::string>(std::move(ip)); }
   void start();
   /// What the worker's poller calls for a leg that is ready.
   static void on_ready(void* leg, uint32_t events);
@@ -109,8 +114,10 @@ class Session {
     uint64_t sampled_ns = 0;
   };
   std::unique_ptr<Evidence> evidence_;
-  uint64_t last_bytes_ns_;   ///< when bytes of either side were read last
-  bool kept_alive_ = false;  ///< keep_alive() was asked of the gateway's leg
+  std::unique_ptr<std::string> lead_;         ///< until the gateway is reached
+  std::unique_ptr<const std::string> named_;  ///< null: the sender is the peer
+  uint64_t last_bytes_ns_;                    ///< when bytes of either side were read last
+  bool kept_alive_ = false;                   ///< keep_alive() was asked of the gateway's leg
   bool over_ = false;
 };
 

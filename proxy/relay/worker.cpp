@@ -10,6 +10,7 @@
 
 #include "capture/store/instance.h"
 #include "config/units.h"
+#include "proxy/net/proxy_protocol.h"
 
 namespace smtpscope {
 namespace {
@@ -60,10 +61,13 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
   poller_ = std::make_unique<Poller>(&loop_, &Session::on_ready);
   for (Fd& fd : listeners) {
     Listener listener;
+    listener.index = listeners_.size();
+    listener.awaits_header = context_->settings.listeners[listener.index].accept == Accept::proxy_protocol;
     listener.fd = std::move(fd);
+    if (listener.awaits_header && !header_wait_) header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
-  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate);
+  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate, *context_->metrics);
 }
 
 Worker::~Worker() { join(); }
@@ -93,10 +97,22 @@ void Worker::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Worker::drain() {
-  drain_requested_ = true;
+void Worker::wake() {
   const std::lock_guard lock(wake_mutex_);
   if (wake_) uv_async_send(wake_.get());
+}
+
+void Worker::reconfigure(std::shared_ptr<const RelayContext> context) {
+  {
+    const std::lock_guard lock(next_mutex_);
+    next_context_ = std::move(context);
+  }
+  wake();
+}
+
+void Worker::drain() {
+  drain_requested_ = true;
+  wake();
 }
 
 void Worker::end_now(const char* cause) {
@@ -104,7 +120,23 @@ void Worker::end_now(const char* cause) {
   drain();
 }
 
+void Worker::take_context() {
+  std::shared_ptr<const RelayContext> next;
+  {
+    const std::lock_guard lock(next_mutex_);
+    next = std::move(next_context_);
+  }
+  if (!next) return;
+  if (dns_ && next->settings.dns.resolver != context_->settings.dns.resolver) {
+    old_dns_ = std::move(dns_);
+    dns_failed_ = false;
+  }
+  context_ = std::move(next);
+}
+
 void Worker::on_request() {
+  take_context();
+  if (!drain_requested_) return;
   if (std::exchange(accepting_, false)) {
     for (Listener& listener : listeners_) {
       accept_some(listener, kAcceptsAtEnd);
@@ -116,12 +148,13 @@ void Worker::on_request() {
     std::vector<Session*> all;
     for (auto& [number, session] : sessions_) all.push_back(session.get());
     for (Session* session : all) session->stop(cause);
+    if (header_wait_) header_wait_->end();
   }
   stop_if_done();
 }
 
 void Worker::stop_if_done() {
-  if (accepting_ || !sessions_.empty() || !wake_) return;
+  if (accepting_ || !sessions_.empty() || !wake_ || (header_wait_ && !header_wait_->empty())) return;
   flush_batch();
   {
     const std::lock_guard lock(wake_mutex_);
@@ -132,7 +165,9 @@ void Worker::stop_if_done() {
   resume_timer_.reset();
   look_timer_.reset();
   dns_.reset();
+  old_dns_.reset();
   poller_.reset();
+  header_wait_.reset();
 }
 
 // ------------------------------------------------------------------ accepting
@@ -147,58 +182,74 @@ void Worker::listen(Listener& listener) {
 }
 
 void Worker::accept_some(Listener& listener, int most) {
-  if (listener.parked && !begin(listener, std::move(listener.parked), listener.peer)) return;
+  if (listener.parked.fd && !begin(listener.parked)) return;
   for (int i = 0; i < most; ++i) {
     Address peer;
     peer.length = sizeof peer.storage;
-    Fd sender(accept4(listener.fd.get(), peer.get(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!sender) {
+    Incoming incoming;
+    incoming.fd = Fd(accept4(listener.fd.get(), peer.get(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!incoming.fd) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (out_of_descriptors(errno)) pause();
       return;
     }
-    if (!begin(listener, std::move(sender), peer)) return;
+    incoming.sender = endpoint_of(peer);
+    if (listener.awaits_header) {
+      await_header(listener, std::move(incoming));
+    } else if (!begin(incoming)) {
+      listener.parked = std::move(incoming);
+      return;
+    }
   }
 }
 
-bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
-  const bool as_sender = context_->settings.gateway.present == Present::sender &&
-                         peer.storage.ss_family == context_->gateway.storage.ss_family;
+void Worker::await_header(const Listener& listener, Incoming incoming) {
+  const auto address = IpAddress::parse(incoming.sender.ip);
+  if (!address || !context_->trusted[listener.index].match(*address))
+    return refuse(HeaderRefusals::Why::untrusted, incoming.sender.ip,
+                  "it is none of the load balancers in \"trusted\"");
+  header_wait_->take(std::move(incoming.fd), std::move(incoming.sender),
+                     context_->settings.listeners[listener.index].header_timeout_ms);
+}
+
+void Worker::refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail) {
+  if (const auto line = context_->refusals->refuse(why, ip, detail, uv_hrtime())) spdlog::warn("{}", *line);
+}
+
+bool Worker::begin(Incoming& incoming) {
+  const Present present = context_->settings.gateway.present;
   const char* sees = "proxy";
+  const char* header = present == Present::proxy_v1 ? "proxy-v1" : present == Present::proxy_v2 ? "proxy-v2" : "";
   int gateway = -EADDRNOTAVAIL;
-  Endpoint from = endpoint_of(peer);
-  if (as_sender) {
-    if (const auto source = make_address(from.ip, 0)) gateway = connect_to(context_->gateway, &*source);
+  if (present == Present::sender) {
+    const auto source = make_address(incoming.sender.ip, 0);
+    if (source && source->storage.ss_family == context_->gateway.storage.ss_family)
+      gateway = connect_to(context_->gateway, &*source);
     if (gateway >= 0) sees = "sender";
   }
   const bool bind_failed = gateway == -EADDRNOTAVAIL || gateway == -EPERM || gateway == -EACCES;
   if (gateway < 0 && bind_failed) gateway = connect_to(context_->gateway, nullptr);
   if (gateway < 0 && out_of_descriptors(-gateway)) {
-    listener.parked = std::move(sender);
-    listener.peer = peer;
     pause();
     return false;
   }
-  const uint64_t icid = context_->gate->next_icid();
-  std::unique_ptr<CaptureSession> capture;
-  if (auto entry = context_->gate->admit(from.ip)) {
-    capture = std::make_unique<CaptureSession>();
-    SessionFacts& facts = capture->facts;
-    facts.started_us = unix_us();
-    facts.id = new_ulid(facts.started_us);
-    facts.icid = icid;
-    facts.instance = context_->instance;
-    facts.sender = std::move(from);
-    facts.syn = syn_of(sender.get());
-    facts.gateway = {context_->settings.gateway.address.host, context_->settings.gateway.address.port};
-    facts.sees = sees;
-    facts.filter = std::move(*entry);
-    facts.body_policy = policy_name(context_->settings.capture.body);
-    facts.body_limit = context_->settings.capture.body_limit;
+  if (*header != '\0') sees = "proxy-header";
+  std::string lead;
+  if (*header != '\0') {
+    sees = "proxy-header";
+    lead = encode_proxy_header(
+        present == Present::proxy_v1 ? ProxyVersion::v1 : ProxyVersion::v2, incoming.sender,
+        incoming.destination ? *incoming.destination : endpoint_of(local_address(incoming.fd.get())));
   }
+  std::string named = incoming.via ? incoming.sender.ip : "";
+  auto capture = capture_of(incoming, sees, header);
   const uint64_t number = ++numbered_;
-  auto session = std::make_unique<Session>(*this, number, std::move(sender), Fd(gateway < 0 ? -1 : gateway),
+  RelayMetrics::add(metrics().sessions_begun);
+  if (capture) RelayMetrics::add(metrics().captured_begun);
+  auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), Fd(gateway < 0 ? -1 : gateway),
                                            gateway < 0 ? -gateway : 0, std::move(capture));
+  if (!lead.empty()) session->lead_with(std::move(lead));
+  if (!named.empty()) session->named(std::move(named));
   if (look_timer_ && !uv_is_active(reinterpret_cast<uv_handle_t*>(look_timer_.get())))
     uv_timer_start(
         look_timer_.get(),
@@ -210,6 +261,28 @@ bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
   sessions_.emplace(number, std::move(session));
   started.start();
   return true;
+}
+
+std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const char* sees, const char* header) {
+  const uint64_t icid = context_->gate->next_icid();
+  auto entry = context_->gate->admit(context_->match, incoming.sender.ip);
+  if (!entry) return nullptr;
+  auto capture = std::make_unique<CaptureSession>();
+  SessionFacts& facts = capture->facts;
+  facts.started_us = unix_us();
+  facts.id = new_ulid(facts.started_us);
+  facts.icid = icid;
+  facts.instance = context_->instance;
+  facts.sender = std::move(incoming.sender);
+  facts.via = std::move(incoming.via);
+  facts.syn = syn_of(incoming.fd.get());
+  facts.gateway = {context_->settings.gateway.address.host, context_->settings.gateway.address.port};
+  facts.sees = sees;
+  facts.header = header;
+  facts.filter = std::move(*entry);
+  facts.body_policy = policy_name(context_->settings.capture.body);
+  facts.body_limit = context_->settings.capture.body_limit;
+  return capture;
 }
 
 void Worker::pause() {
@@ -227,9 +300,10 @@ void Worker::pause() {
 
 void Worker::resume() {
   paused_ = false;
+  if (header_wait_ && !header_wait_->retry()) return;
   for (Listener& listener : listeners_) {
     if (paused_ || !accepting_) return;
-    if (listener.parked) accept_some(listener, kAcceptsAtOnce);
+    if (listener.parked.fd) accept_some(listener, kAcceptsAtOnce);
     if (!paused_) listen(listener);
   }
 }

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "config/sender_filter.h"
 #include "config/settings.h"
 #include "proxy/net/poller.h"
 #include "proxy/net/reverse_dns.h"
@@ -20,28 +21,40 @@
 #include "proxy/net/uv_ptr.h"
 #include "proxy/relay/batch.h"
 #include "proxy/relay/capture_gate.h"
+#include "proxy/relay/header_refusals.h"
+#include "proxy/relay/header_wait.h"
+#include "proxy/relay/incoming.h"
 #include "proxy/relay/recorder.h"
+#include "proxy/relay/relay_metrics.h"
 #include "proxy/relay/session.h"
 
 namespace smtpscope {
 
-/// What all workers share; immutable but for the gate.
+/// What all workers share: one configuration and what comes of it, immutable, and what lives as long as the proxy (the
+/// gate, the refusals). A reload makes another one.
 struct RelayContext {
   Settings settings;
   Address gateway;
-  std::string instance;  ///< ULID of this run
+  std::string instance;      ///< ULID of this run
+  CaptureGate::Match match;  ///< whose sessions are captured
   std::shared_ptr<CaptureGate> gate;
+  std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
+  std::shared_ptr<HeaderRefusals> refusals;
+  std::shared_ptr<RelayMetrics> metrics;
 };
 
 class Worker {
  public:
-  /// Takes over listening sockets. Throws std::runtime_error if libuv has no loop to give.
+  /// Takes over listening sockets, one for each of settings.listeners, in their order. Throws std::runtime_error if
+  /// libuv has no loop to give.
   Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   void start();
+  /// From any thread. What begins from now on follows this context; its listeners are those of the one before.
+  void reconfigure(std::shared_ptr<const RelayContext> context);
   /// From any thread. Accepts what waits, then no more; ends once the last session has ended.
   void drain();
   /// From any thread. Ends all sessions at once; `cause` is a literal and stands in their transcripts.
@@ -49,8 +62,10 @@ class Worker {
   /// Waits for the thread and for all transcripts to be written.
   void join();
   bool done() const { return done_.load(); }
+  /// From any thread: bytes that wait for the recorder.
+  size_t recorder_backlog() const { return queue_.pending(); }
 
-  // For sessions, on the loop's thread.
+  // For sessions and what waits to become one, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
   Poller& poller() { return *poller_; }
   uint64_t connect_timeout_ms() const { return context_->settings.gateway.connect_timeout_ms; }
@@ -59,29 +74,39 @@ class Worker {
   void append(const BatchRecord& record);
   /// A reverse look-up of an address; null if there is none to be had.
   std::shared_ptr<const ReverseDns::LookUp> look_up(const std::string& ip);
+  RelayMetrics& metrics() { return *context_->metrics; }
   bool overloaded() const { return queue_.overloaded(); }
   void retire(uint64_t number);
+  /// Makes a session of it. False if descriptors ran out: accepting pauses, and `incoming` is as it was.
+  bool begin(Incoming& incoming);
+  /// Counts a connection that is closed for its PROXY header, and tells.
+  void refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail);
+  /// Ends the loop if nothing is accepted any more and nothing is left.
+  void stop_if_done();
 
  private:
   struct Listener {
     Worker* worker = nullptr;
+    size_t index = 0;  ///< into settings.listeners
+    bool awaits_header = false;
     Fd fd;
     UvPtr<uv_poll_t> poll;
-    Fd parked;  ///< accepted, but there was no descriptor left for its gateway leg
-    Address peer;
+    Incoming parked;  ///< accepted, but there was no descriptor left for its gateway leg
   };
 
   void run();
+  void wake();
   void on_request();
+  void take_context();
   void accept_some(Listener& listener, int most);
-  /// False if descriptors ran out: `sender` is then parked.
-  bool begin(Listener& listener, Fd sender, const Address& peer);
+  /// A connection of a listener for load balancers.
+  void await_header(const Listener& listener, Incoming incoming);
+  std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const char* sees, const char* header);
   void listen(Listener& listener);
   void pause();
   void resume();
   void make_room(size_t bytes);
   void flush_batch();
-  void stop_if_done();
   void look_around();
 
   std::shared_ptr<const RelayContext> context_;
@@ -90,8 +115,10 @@ class Worker {
   UvPtr<uv_async_t> wake_;
   UvPtr<uv_check_t> burial_;
   UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
-  std::unique_ptr<ReverseDns> dns_;  ///< made at the first look-up
-  std::unique_ptr<Poller> poller_;   ///< of the sessions' sockets
+  std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
+  std::unique_ptr<ReverseDns> old_dns_;      ///< of the context before, for look-ups under way
+  std::unique_ptr<Poller> poller_;           ///< of the sessions' sockets
+  std::unique_ptr<HeaderWait> header_wait_;  ///< if a listener is for load balancers
   std::vector<Listener> listeners_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<Session>> graveyard_;
@@ -103,6 +130,8 @@ class Worker {
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();
   std::unique_ptr<Recorder> recorder_;
 
+  std::mutex next_mutex_;
+  std::shared_ptr<const RelayContext> next_context_;  ///< null: none waits
   std::atomic<bool> drain_requested_{false}, done_{false};
   std::atomic<const char*> end_requested_{nullptr};
   std::thread thread_;

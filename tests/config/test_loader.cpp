@@ -36,7 +36,8 @@ std::string file(const std::string& path) {
 
 const char* const kEverything = R"({
   // every key
-  "listeners": [{"address": "0.0.0.0:25", "accept": "proxy-protocol", "trusted": ["10.0.0.0/8"]},
+  "listeners": [{"address": "0.0.0.0:25", "accept": "proxy-protocol", "trusted": ["10.0.0.0/8"],
+                 "header_timeout": "5s"},
                 {"address": "[::1]:2525"}],
   "gateway": {"address": "10.0.0.1:25", "present": "proxy-v2", "connect_timeout": "90s"},
   "capture": {
@@ -58,6 +59,7 @@ TEST_CASE("every key arrives in its field") {
   CHECK(s.listeners[0].address == HostPort{"0.0.0.0", 25});
   CHECK(s.listeners[0].accept == Accept::proxy_protocol);
   CHECK(s.listeners[0].trusted == std::vector<std::string>{"10.0.0.0/8"});
+  CHECK(s.listeners[0].header_timeout_ms == 5000);
   CHECK(s.listeners[1].address == HostPort{"::1", 2525});
   CHECK(s.listeners[1].accept == Accept::direct);
   CHECK(s.gateway.address == HostPort{"10.0.0.1", 25});
@@ -146,6 +148,9 @@ TEST_CASE("each mistake is named with its line and column") {
       {"{\"listeners\": [{\"address\": \"1.2.3.4:5\", \"trusted\": [\"mx:a.example\"]}]}",
        "f:1:53: /listeners/0/trusted/0: \"mx:a.example\" is a name: only addresses, networks and ranges can be "
        "trusted"},
+      {"{\"listeners\": [{\"address\": \"1.2.3.4:5\", \"trusted\": \"any\"}]}",
+       "f:1:53: /listeners/0/trusted: \"any\" would let everybody say who they are: name the load balancers' "
+       "addresses"},
       {"{\"a\\u001bb\": 1}",
        "f:1:2: /a\\x1Bb: unknown key; known here are \"listeners\", \"gateway\", \"capture\", \"starttls\", \"store\", "
        "\"control\", \"dns\", \"log\", \"workers\", \"drain\""},
@@ -192,6 +197,27 @@ TEST_CASE("what contradicts or is missing") {
         "/listeners/1/address: the same address as /listeners/0");
   CHECK(issue(R"({"address": "1.2.3.4:25", "trusted": ["10."]})", "10.0.0.1:25") ==
         "/listeners/0/trusted: is only for \"accept\": \"proxy-protocol\"");
+  CHECK(issue(R"({"address": "1.2.3.4:25", "accept": "proxy-protocol", "trusted": ["10."]})", "10.0.0.1:25") == "none");
+  CHECK(issue(R"({"address": "1.2.3.4:25", "accept": "proxy-protocol"})", "10.0.0.1:25")
+            .starts_with("/listeners/0/accept: \"proxy-protocol\" needs \"trusted\""));
+  for (const char* limit : {"0s", "2m"})
+    CHECK(issue(std::string(R"({"address": "1.2.3.4:25", "header_timeout": ")") + limit + "\"}", "10.0.0.1:25") ==
+          "/listeners/0/header_timeout: must be from \"1ms\" to \"1m\"");
+}
+
+TEST_CASE("a control address that others reach needs a token") {
+  const auto issues = [](const std::string& control) {
+    return contradictions(
+        load(R"({"listeners": [{"address": "1.2.3.4:25"}], "gateway": {"address": "10.0.0.1:25"}, "control": )" +
+             control + "}"));
+  };
+  CHECK(issues(R"({"listen": "127.0.0.1:8025"})").empty());
+  CHECK(issues(R"({"listen": "[::1]:8025"})").empty());
+  CHECK(issues(R"({"listen": "0.0.0.0:8025", "token_file": "/etc/token"})").empty());
+  for (const char* open : {R"({"listen": "0.0.0.0:8025"})", R"({"listen": "[2001:db8::1]:8025"})"}) {
+    REQUIRE(issues(open).size() == 1);
+    CHECK(issues(open)[0].pointer == "/control/listen");
+  }
 }
 
 TEST_CASE("what this version cannot do is said, and names that match nothing") {
@@ -201,8 +227,7 @@ TEST_CASE("what this version cannot do is said, and names that match nothing") {
     pointers.push_back(issue.pointer);
     CHECK(issue.message.ends_with("is not available in this version yet"));
   }
-  CHECK(pointers == std::vector<std::string>{"/listeners/0/accept", "/gateway/present", "/starttls/mode",
-                                             "/store/injection_log", "/control/listen"});
+  CHECK(pointers == std::vector<std::string>{"/starttls/mode", "/store/injection_log"});
   CHECK(unavailable(load(R"({"gateway": {"present": "sender"}, "starttls": {"mode": "pass"}})")).empty());
   const auto names = unresolved_senders(load(kEverything));
   REQUIRE(names.size() == 4);

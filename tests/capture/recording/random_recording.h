@@ -32,7 +32,8 @@ inline std::string dump(const Record& record) {
   if (const auto* f = std::get_if<SessionFacts>(&record))
     return "facts " + f->id + ' ' + n(f->icid) + f->instance + ' ' + n(f->started_us) + f->sender.ip + ' ' +
            n(f->sender.port) + f->gateway.ip + ' ' + n(f->gateway.port) + f->sees + ' ' + f->filter + ' ' +
-           f->body_policy + ' ' + n(f->body_limit) + syn(f->syn);
+           f->body_policy + ' ' + n(f->body_limit) + syn(f->syn) + f->header +
+           (f->via ? f->via->ip + ' ' + n(f->via->port) : "");
   if (const auto* c = std::get_if<GatewayConnect>(&record))
     return "connect " + n(static_cast<int>(c->state)) + n(c->at_us) + n(c->took_us) + c->error;
   if (const auto* c = std::get_if<Chunk>(&record))
@@ -171,6 +172,8 @@ inline SessionFacts random_facts(Random& random, uint64_t number, uint64_t addre
   f.sees = "sender";
   f.filter = "192.0.2.0/24";
   f.body_limit = number % 2 ? UINT64_MAX : 0;
+  if (number % 2 == 0) f.via = Endpoint{"2001:db8::5", 50'000};
+  if (number % 5 == 0) f.header = "proxy-v2";
   if (number % 3 == 0) f.syn = SynFacts{255, 1460, number % 2 ? int8_t{-1} : int8_t{14}, true, false, true};
   return f;
 }

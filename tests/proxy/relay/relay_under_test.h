@@ -29,6 +29,8 @@ struct RelayOptions {
   bool capture = true;
   Present present = Present::proxy;
   uint64_t connect_timeout_ms = 0;
+  std::vector<std::string> trusted{};  ///< not empty: the listener awaits a PROXY header from these
+  uint64_t header_timeout_ms = 3000;
 };
 
 class RelayUnderTest {
@@ -37,7 +39,11 @@ class RelayUnderTest {
     spdlog::set_level(spdlog::level::err);
     const std::string host = options.v6 ? "::1" : "127.0.0.1";
     Settings settings;
-    settings.listeners.push_back({{host, 0}, Accept::direct, {}});
+    ListenerSettings& listener = settings.listeners.emplace_back();
+    listener.address.host = host;
+    if (!options.trusted.empty()) listener.accept = Accept::proxy_protocol;
+    listener.trusted = options.trusted;
+    listener.header_timeout_ms = options.header_timeout_ms;
     settings.gateway.address = {host, gateway_port};
     settings.gateway.present = options.present;
     settings.gateway.connect_timeout_ms = options.connect_timeout_ms;
@@ -60,6 +66,7 @@ class RelayUnderTest {
 
   uint16_t port() const { return port_; }
   Peer connect(bool v6 = false, int receive_buffer = 0) const { return Peer::connect(port_, v6, receive_buffer); }
+  uint64_t refused(HeaderRefusals::Why why) const { return proxy_->refused(why); }
   /// What SIGTERM does: lets sessions finish for drain_ms, then ends what is left.
   void stop() {
     if (!proxy_) return;

@@ -1,0 +1,22 @@
+// The counts of the relay in Prometheus' text format (0.0.4).
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "proxy/relay/header_refusals.h"
+#include "proxy/relay/relay_metrics.h"
+
+namespace smtpscope {
+
+struct MetricsView {
+  const RelayMetrics& relay;
+  const HeaderRefusals& refusals;
+  std::vector<size_t> recorder_backlogs;  ///< bytes, of each worker
+  std::string version;
+};
+
+std::string metrics_text(const MetricsView& view);
+
+}  // namespace smtpscope
