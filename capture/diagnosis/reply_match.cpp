@@ -74,10 +74,12 @@ bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view w
   if (test.from == 0 || reply.code < test.from || reply.code > test.to) return false;
   if ((test.phases & in(reply.phase)) == 0) return false;
   if (test.bounce && !bounce) return false;
+  const auto said = [&](std::string_view t) { return words.find(t) != std::string_view::npos; };
+  if (any_of(test.unless, '|', said)) return false;
   if (test.enhanced.empty() && test.texts.empty()) return true;
   if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
     return true;
-  return any_of(test.texts, '|', [&](std::string_view t) { return words.find(t) != std::string_view::npos; });
+  return any_of(test.texts, '|', said);
 }
 
 const Rule* judge_reply(const Event& reply, const Message* message) {
