@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "capture/diagnosis/view.h"
 #include "capture/smtp/syntax.h"
 
 namespace smtpscope {
@@ -82,14 +83,27 @@ bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view w
   return any_of(test.texts, '|', said);
 }
 
-const Rule* judge_reply(const Event& reply, const Message* message) {
+namespace {
+
+const Rule* judge(const Event& reply, const Message* message, const View* view, int32_t refusal) {
   const std::string words = judged_words(reply.text);
   std::string_view enhanced = enhanced_code(reply.text);
   if (enhanced.size() > 2) enhanced.remove_prefix(2);
   const bool bounce = message != nullptr && message->mail_from && message->mail_from->empty();
   for (const Rule* rule : all_rules())
-    if (reply_matches(rule->reply, reply, words, enhanced, bounce)) return rule;
+    if (reply_matches(rule->reply, reply, words, enhanced, bounce) ||
+        (view != nullptr && rule->also != nullptr && rule->also(*view, refusal)))
+      return rule;
   return nullptr;
+}
+
+}  // namespace
+
+const Rule* judge_reply(const Event& reply, const Message* message) { return judge(reply, message, nullptr, -1); }
+
+const Rule* judge_refusal(const View& view, int32_t refusal) {
+  const Event& reply = *view.at(refusal);
+  return judge(reply, reply.answers < 0 ? nullptr : view.message_at(reply.answers), &view, refusal);
 }
 
 }  // namespace smtpscope

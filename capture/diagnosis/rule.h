@@ -69,6 +69,8 @@ struct Rule {
   std::string_view fires{};  ///< a script (script.h) in which the breakdown's line is marked
   std::string_view quiet{};  ///< a script, close to `fires`, in which the rule must not fire
   ReplyTest reply{};
+  /// Beside `reply`: true for a refusal that is of this kind for what it answers, whatever it says and in any phase.
+  bool (*also)(const View&, int32_t refusal) = nullptr;
   std::optional<Match> (*check)(const View&) = nullptr;
 };
 

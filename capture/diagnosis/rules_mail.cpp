@@ -12,18 +12,14 @@ constexpr uint32_t kSender = in(Phase::mail) | in(Phase::rcpt) | in(Phase::data)
 // Exim: "<a@b> FOO=1: malformed address: FOO=1 may not follow <a@b>".
 constexpr std::string_view kParameter =
     "unsupported option|unrecognized parameter|unsupported parameter|unknown parameter|parameters not|parameter not|"
-    "may not follow";
+    "may not follow|invalid arguments";
 
-/// The first refusal of a sender <> as such that came only at RCPT or DATA.
-std::optional<Match> bounces_refused_late(const View& view) {
-  for (const int32_t refusal : view.refusals) {
-    const Event& reply = view.events[static_cast<size_t>(refusal)];
-    const Message* message = reply.answers < 0 ? nullptr : view.message_at(reply.answers);
-    if (reply.phase == Phase::mail || reply.code < 500 || message == nullptr || message->mail_from != "") continue;
-    if (judged_words(reply.text).find("sender address rejected") != std::string::npos)
-      return match_event(view, refusal);
-  }
-  return std::nullopt;
+/// A refusal of the sender <> as such that came only at RCPT or DATA.
+bool bounces_refused_late(const View& view, int32_t refusal) {
+  const Event& reply = *view.at(refusal);
+  const Message* message = reply.answers < 0 ? nullptr : view.message_at(reply.answers);
+  return reply.code >= 500 && message != nullptr && message->mail_from == "" &&
+         judged_words(reply.text).find("sender address rejected") != std::string::npos;
 }
 
 constexpr Rule kRules[] = {
@@ -114,7 +110,7 @@ constexpr Rule kRules[] = {
      .fires = "use hello\nS MAIL FROM:<>\nG!550 5.7.1 null sender not accepted\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 550 5.7.1 Sender refused\nuse bye\n",
      .reply = {in(Phase::mail), 500, 599, "", "", true},
-     .check = bounces_refused_late},
+     .also = bounces_refused_late},
     {.code = "sender-denied",
      .title = "The gateway's list refuses the envelope sender",
      .phase = Phase::mail,
