@@ -27,8 +27,7 @@ SETTINGS = {
         "header_maxsize": "20000", "received_headers_max": "30"},
     ("exim", "predata"): {"acl_predata": "  defer sender_domains = sender.example\n       message = not now\n"},
     ("sendmail", "small"): {"confMAX_MESSAGE_SIZE": "10000"},
-    ("haraka", "small"): {"config": {"databytes": "10000\n", "connection.ini": "[main]\n[max]\nbytes=10000\n[haproxy]\n[headers]\n[message]\n[uuid]\n"},
-                          "plugin": {"content": "exports.hook_data_post = function (next, connection) {\n"
+    ("haraka", "small"): {"max_bytes": 10000, "plugin": {"content": "exports.hook_data_post = function (next, connection) {\n"
                                                 "  const subject = connection.transaction.header.get('subject');\n"
                                                 "  if (/buy/.test(subject)) return next(DENY, 'spam detected');\n"
                                                 "  if (/drop/.test(subject)) return connection.disconnect();\n  next();\n};\n"},

@@ -64,7 +64,8 @@ class Run:
     def run(self):
         try:
             with ThreadPoolExecutor(4) as pool:
-                list(pool.map(lambda gateway: gateway.launch_all(), self.gateways))
+                list(pool.map(self._launch, self.gateways))
+                self.groups = [group for group in self.groups if group.gateway in self.gateways]
                 list(pool.map(self._start_scope, self.groups))
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 jobs = []
@@ -83,6 +84,14 @@ class Run:
                     stop()
                 except (AssertionError, OSError, subprocess.SubprocessError) as error:
                     self.failures.append(f"stop: {error!r}"[:2000])
+
+    def _launch(self, gateway):
+        try:
+            gateway.launch_all()
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            self.failures.append(f"{gateway.name} {list(gateway.listeners.values())}: does not start: {error}"[:3000])
+            self.gateways = [other for other in self.gateways if other is not gateway]
+            gateway.stop()
 
     def _start_scope(self, group):
         base = self.folder / f"store-{group.port}"
