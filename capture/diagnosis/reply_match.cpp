@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "capture/diagnosis/view.h"
 #include "capture/smtp/syntax.h"
 
 namespace smtpscope {
@@ -74,20 +75,35 @@ bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view w
   if (test.from == 0 || reply.code < test.from || reply.code > test.to) return false;
   if ((test.phases & in(reply.phase)) == 0) return false;
   if (test.bounce && !bounce) return false;
+  const auto said = [&](std::string_view t) { return words.find(t) != std::string_view::npos; };
+  if (any_of(test.unless, '|', said)) return false;
   if (test.enhanced.empty() && test.texts.empty()) return true;
   if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
     return true;
-  return any_of(test.texts, '|', [&](std::string_view t) { return words.find(t) != std::string_view::npos; });
+  return any_of(test.texts, '|', said);
 }
 
-const Rule* judge_reply(const Event& reply, const Message* message) {
+namespace {
+
+const Rule* judge(const Event& reply, const Message* message, const View* view, int32_t refusal) {
   const std::string words = judged_words(reply.text);
   std::string_view enhanced = enhanced_code(reply.text);
   if (enhanced.size() > 2) enhanced.remove_prefix(2);
   const bool bounce = message != nullptr && message->mail_from && message->mail_from->empty();
   for (const Rule* rule : all_rules())
-    if (reply_matches(rule->reply, reply, words, enhanced, bounce)) return rule;
+    if (reply_matches(rule->reply, reply, words, enhanced, bounce) ||
+        (view != nullptr && rule->also != nullptr && rule->also(*view, refusal)))
+      return rule;
   return nullptr;
+}
+
+}  // namespace
+
+const Rule* judge_reply(const Event& reply, const Message* message) { return judge(reply, message, nullptr, -1); }
+
+const Rule* judge_refusal(const View& view, int32_t refusal) {
+  const Event& reply = *view.at(refusal);
+  return judge(reply, reply.answers < 0 ? nullptr : view.message_at(reply.answers), &view, refusal);
 }
 
 }  // namespace smtpscope

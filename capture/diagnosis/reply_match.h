@@ -21,4 +21,7 @@ std::string judged_words(std::string_view text);
 /// end of the tables judge every 4xx and 5xx.
 const Rule* judge_reply(const Event& reply, const Message* message);
 
+/// The same for one of view.refusals, with what its session tells besides.
+const Rule* judge_refusal(const View& view, int32_t refusal);
+
 }  // namespace smtpscope

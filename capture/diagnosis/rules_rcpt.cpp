@@ -111,7 +111,7 @@ constexpr Rule kRules[] = {
      .quiet = "use hello mail\nS RCPT TO:b c\nG 501 5.1.3 Bad recipient address syntax\nuse bye\n",
      .reply = {in(Phase::rcpt), 500, 555, "",
                "unsupported option|unrecognized parameter|unsupported parameter|unknown parameter|parameters not|"
-               "parameter not|notify=|notify parameter|orcpt"}},
+               "parameter not|notify=|notify parameter|orcpt|may not follow"}},
     {.code = "rcpt-syntax",
      .title = "The gateway cannot read the address of the recipient",
      .phase = Phase::rcpt,
@@ -123,9 +123,10 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.2", "RFC 3463 3.2"},
      .fires = "use hello mail\nS RCPT TO:b c\nG!501 5.1.3 Bad recipient address syntax\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 550 5.1.1 User unknown\nuse bye\n",
-     .reply = {in(Phase::rcpt), 500, 555, "1.3 5.2 5.4",
-               "syntax|syntactically|malformed|invalid recipient address|must contain a domain|need fully-qualified "
-               "address|domain name required|not a valid rfc|user address required"}},
+     .reply =
+         {in(Phase::rcpt), 500, 555, "1.3 5.2 5.4",
+          "501 |syntax|syntactically|malformed|invalid recipient address|must contain a domain|need fully-qualified "
+          "address|domain name required|not a valid rfc|user address required"}},
     {.code = "rcpt-moved",
      .title = "The recipient has moved",
      .phase = Phase::rcpt,

@@ -110,6 +110,9 @@ inline bool is_sent(const Event& e) {
          (e.kind == Event::Kind::body || (e.kind == Event::Kind::command && e.verb != Verb::none));
 }
 
+/// How long a command line may be, its CR LF included: RFC 5321 4.5.3.1.4 and what extensions add.
+uint64_t allowed_bytes(const Event& command);
+
 /// Which side owed the next bytes at this time: gateway while the banner or a reply was missing, else the sender.
 From owes(const std::vector<Event>& events, const std::vector<Message>& messages, int64_t at_us);
 

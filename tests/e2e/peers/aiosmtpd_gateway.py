@@ -1,7 +1,7 @@
 """aiosmtpd, Python's SMTP server, as applications embed it; a handler throws the mail away.
 
 settings: arguments of aiosmtpd.smtp.SMTP ({"data_size_limit": 1000, "timeout": 2, "auth_required": True, ...}); "tls": a name
-of Certificates, offers STARTTLS; "handler": the class in place of TakesAll.
+of Certificates, offers STARTTLS; "client_ca": demands a certificate of this CA's; "handler": the class in place of TakesAll.
 """
 import asyncio
 import ssl
@@ -45,6 +45,9 @@ class Aiosmtpd(ThreadGateway):
         if certificate:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(self.certificates.pem(certificate), self.certificates.key(certificate))
+            if client_ca := settings.pop("client_ca", None):
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(self.certificates.pem(client_ca))
             settings["tls_context"] = context
 
         def check(server, session, envelope, mechanism, data):

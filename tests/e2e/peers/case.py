@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+ALERT, HELLO = "\x15\x03", "\x16\x03"  # how TLS records begin
+
 
 @dataclass(frozen=True)
 class Place:
@@ -45,6 +47,7 @@ class Route:
     folder: Path                 # for its files
     certificates: object
     gateway: object
+    gateway_port: int
 
 
 def gateway_says(text, nth=1):

@@ -1,7 +1,8 @@
 """Exim, unpacked: takes mail for the users of example.test, offers PIPELINING, STARTTLS, AUTH PLAIN LOGIN, CHUNKING.
 
 settings: {"smtp_accept_max": "1", ...}: main options of its configuration. "acl_rcpt", "acl_data", "acl_connect", ... hold the
-text of an ACL that stands before the usual one; "auth" takes the place of the authenticators.
+text of an ACL that stands before the usual one; "auth" takes the place of the authenticators, "routable" (a domain list) says
+which domains it has a route to.
 """
 import time
 
@@ -41,7 +42,7 @@ class Exim(Gateway):
         settings = dict(settings)
         acls = {phase: settings.pop(f"acl_{phase}", "") for phase in PHASES}
         acls["rcpt"] += RCPT
-        auth = settings.pop("auth", AUTH)
+        auth, routable = settings.pop("auth", AUTH), settings.pop("routable", "*")
         options = {
             "primary_hostname": "gw.example.test", "daemon_smtp_ports": port, "local_interfaces": "127.0.0.1",
             "spool_directory": self.folder / "spool", "log_file_path": f"{self.folder}/exim.%slog", "pid_file_path": self.folder / "pid",
@@ -54,7 +55,7 @@ class Exim(Gateway):
         config = self.folder / "exim.conf"
         config.write_text("".join(f"{name} = {value}\n" for name, value in options.items()) + "begin acl\n" +
                           "".join(f"acl_{phase}:\n{text}  accept\n" for phase, text in acls.items() if text) +
-                          "begin routers\nnowhere:\n  driver = redirect\n  data = :blackhole:\nbegin transports\n"
+                          f"begin routers\nnowhere:\n  driver = redirect\n  domains = {routable}\n  data = :blackhole:\nbegin transports\n"
                           "begin authenticators\n" + auth)
         spool = self.folder / "spool"
         spool.mkdir()

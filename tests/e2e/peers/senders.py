@@ -62,12 +62,12 @@ def curl(*options, to=(TO,), mail_from=FROM, body=BODY, scheme="smtp", path=f"/{
             words += ["--mail-from", mail_from, "-T", route.folder / "body"]
             for address in to:
                 words += ["--mail-rcpt", address]
-        return run(words, kill_after=kill_after, usage=(1, 2, 3))
+        return run(words, kill_after=kill_after, usage=(2, 3) if scheme == "http" else (1, 2, 3))
     return send
 
 
 def http(route):
-    """A web client on the mail port; the newer of them need to be told that an answer of SMTP is no HTTP/0.9."""
+    """A web client on the mail port."""
     return curl(scheme="http", path="/index.html")(route)
 
 
