@@ -63,6 +63,7 @@ Stall stall_of(const View& v) {
   if (!in_body(v)) return Stall::none;
   const Event* next = after_body(v);
   if (next == nullptr || next->from == From::proxy) return Stall::none;
+  if (path_tells_stall(v)) return Stall::on_path;
   const Event* body = v.at(v.stalled_body);
   const Message* m = stalled_message(v);
   const bool bdat = m != nullptr && m->bdat;

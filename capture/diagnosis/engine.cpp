@@ -70,7 +70,8 @@ std::vector<Found> run_rules(const View& view) {
   for (const int32_t refusal : view.refusals) {
     if (all.size() >= kMaxNotes * 4) break;
     const Event& reply = view.events[static_cast<size_t>(refusal)];
-    if (const Rule* rule = judge_reply(reply, reply.answers < 0 ? nullptr : view.message_at(reply.answers)))
+    if (const Rule* rule =
+            judge_reply(reply, view.at(reply.answers), reply.answers < 0 ? nullptr : view.message_at(reply.answers)))
       all.push_back({rule, match_event(view, refusal), 0});
   }
   size_t order = 0;

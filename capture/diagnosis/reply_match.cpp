@@ -53,6 +53,25 @@ void append_words(std::string& out, std::string_view line) {
   }
 }
 
+/// The phase whose rules know what this reply refuses.
+Phase judged_phase(const Event& reply, const Event* asked) {
+  if (asked == nullptr || asked->kind != Event::Kind::command) return reply.phase;
+  switch (asked->verb) {
+    case Verb::noop:
+    case Verb::vrfy:
+    case Verb::expn:
+    case Verb::help:
+    case Verb::rset:
+    case Verb::turn:
+    case Verb::http:
+    case Verb::unknown:
+    case Verb::none:
+      return Phase::idle;
+    default:
+      return reply.phase;
+  }
+}
+
 }  // namespace
 
 std::string judged_words(std::string_view text) {
@@ -69,10 +88,10 @@ std::string judged_words(std::string_view text) {
   return out;
 }
 
-bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view words, std::string_view enhanced,
-                   bool bounce) {
+bool reply_matches(const ReplyTest& test, const Event& reply, Phase phase, std::string_view words,
+                   std::string_view enhanced, bool bounce) {
   if (test.from == 0 || reply.code < test.from || reply.code > test.to) return false;
-  if ((test.phases & in(reply.phase)) == 0) return false;
+  if ((test.phases & in(phase)) == 0) return false;
   if (test.bounce && !bounce) return false;
   if (test.enhanced.empty() && test.texts.empty()) return true;
   if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
@@ -80,13 +99,14 @@ bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view w
   return any_of(test.texts, '|', [&](std::string_view t) { return words.find(t) != std::string_view::npos; });
 }
 
-const Rule* judge_reply(const Event& reply, const Message* message) {
+const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message) {
+  const Phase phase = judged_phase(reply, asked);
   const std::string words = judged_words(reply.text);
   std::string_view enhanced = enhanced_code(reply.text);
   if (enhanced.size() > 2) enhanced.remove_prefix(2);
   const bool bounce = message != nullptr && message->mail_from && message->mail_from->empty();
   for (const Rule* rule : all_rules())
-    if (reply_matches(rule->reply, reply, words, enhanced, bounce)) return rule;
+    if (reply_matches(rule->reply, reply, phase, words, enhanced, bounce)) return rule;
   return nullptr;
 }
 

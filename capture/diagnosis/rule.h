@@ -1,6 +1,6 @@
 // A rule is all there is to one kind of breakdown: its name, its words, its two scripts and its test. Adding a kind is
-// adding one entry to a table rules_<phase>.cpp. A rule tests either one refusing reply (`reply`: pure data) or the
-// session as a whole (`check`: a function).
+// adding one entry to a table rules_<phase>.cpp. A rule tests one refusing reply (`reply`: pure data) or the
+// session as a whole (`check`: a function); one that has both fires on either.
 #pragma once
 
 #include <array>

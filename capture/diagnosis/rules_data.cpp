@@ -237,7 +237,10 @@ constexpr Rule kRules[] = {
      .party = Party::gateway,
      .expected = "354",
      .why = "The gateway does not take a message for now; the sender will try again.",
-     .advice = "Look in the gateway's log at this time for the reason.",
+     .advice =
+         "The envelope was accepted, so look at what the gateway does at DATA: it opens a queue file (disk, inodes) "
+         "and calls its filters (a milter, Postfix: smtpd_data_restrictions, a policy service). Its log at this "
+         "time names the one that failed.",
      .references = {"RFC 5321 4.2.3"},
      .fires = "use hello mail rcpt\nS DATA\nG!451 4.7.1 Try again later\nuse bye\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
@@ -248,7 +251,9 @@ constexpr Rule kRules[] = {
      .party = Party::policy,
      .expected = "354",
      .why = "The gateway accepted the envelope and then refused to take the message.",
-     .advice = "Look in the gateway's log at this time for the rule or filter that refused it.",
+     .advice = "Look in the gateway's log for the rule that acts at DATA (Postfix: smtpd_data_restrictions; Exim: "
+               "acl_smtp_predata; a milter): it has seen the envelope and no byte of the message, so nothing that the "
+               "sender writes into the message helps.",
      .references = {"RFC 5321 4.1.1.4"},
      .fires = "use hello mail rcpt\nS DATA\nG!554 5.7.1 no\nuse bye\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 451 #4.3.0 Server Error\nuse bye\n",

@@ -122,7 +122,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.1.4", "RFC 5321 2.3.8"},
      .fires =
          "use hello mail rcpt data\n" HEADER "S~Hello.\\n.\\n\n!\n+300\nG 421 4.4.2 timeout exceeded\nG fin\nS fin\n",
-     .quiet = "use hello mail rcpt data\n" HEADER "S~Hello.\\n.\\n\n+2\nS .\nuse accepted bye\n",
+     .quiet = "use hello mail rcpt data\n" HEADER "S~Hello.\\n.\\n\n+2\nS~\\r\\n.\\r\\n\nuse accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
        if (stall_of(v) != Stall::at_dot) return std::nullopt;
        Match m = match_stall(v);

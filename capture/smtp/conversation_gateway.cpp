@@ -75,7 +75,8 @@ Phase Conversation::State::phase_of_reply(bool early, const Owed& owes) const {
     case Owed::To::banner:
       return Phase::banner;
     case Owed::To::body:
-      return mode == Mode::body && !retaining ? Phase::body : Phase::end_of_data;
+      // A 421 ends the session wherever it is; any other reply takes a look-alike for the end (end_at_look_alike).
+      return mode == Mode::body && (!retaining || reply.code == 421) ? Phase::body : Phase::end_of_data;
     case Owed::To::bdat:
       return Phase::body;
     case Owed::To::bdat_last:  // refused while its chunk still comes?
