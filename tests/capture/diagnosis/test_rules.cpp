@@ -48,8 +48,7 @@ TEST_CASE("every rule fires in its own script, at the marked event and byte") {
     const Finding* f = find_in(t, rule->code);
     CHECK(f != nullptr);
     if (f == nullptr) continue;
-    const bool command_refused_without_mail = rule->code == "refused-temporary" || rule->code == "refused-other";
-    if (rule->kind == Rule::Kind::breakdown && !command_refused_without_mail) {
+    if (rule->kind == Rule::Kind::breakdown) {
       CHECK(t.verdict == Verdict::breakdown);
       CHECK((t.breakdown && t.breakdown->code == rule->code));
     } else {
@@ -93,6 +92,29 @@ TEST_CASE("no rule fires in its quiet script, and a healthy one reports no break
   }
 }
 
+// tests/capture/diagnosis/rule_scripts.txt: what else the rules' scripts give rise to. A line there was judged to be
+// right by whoever wrote it; what is not in it must not happen.
+TEST_CASE("the scripts of all rules through the whole engine: nothing fires that should not") {
+  const std::string path = std::string(SMTPSCOPE_SOURCE_DIR) + "/tests/capture/diagnosis/rule_scripts.txt";
+  std::string judged, comment;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) (line.starts_with('#') ? comment : judged) += line + "\n";
+  std::string seen;
+  for (const Rule* rule : all_rules())
+    for (const bool fires : {true, false}) {
+      const Transcript t = play_script(fires ? rule->fires : rule->quiet).transcript;
+      std::string also;
+      if (t.breakdown && t.breakdown->code != rule->code) also += " breakdown " + t.breakdown->code;
+      for (const Finding& note : t.notes)
+        if (note.code != rule->code) also += " note " + note.code;
+      if (!also.empty()) seen += std::string(rule->code) + (fires ? " fires:" : " quiet:") + also + "\n";
+    }
+  if (const char* update = std::getenv("SMTPSCOPE_UPDATE_DOCS"); update != nullptr && std::string(update) == "1")
+    std::ofstream(path) << comment + seen;
+  INFO("run this test with SMTPSCOPE_UPDATE_DOCS=1 to write the file anew, and judge each line that changes");
+  CHECK(judged == seen);
+}
+
 TEST_CASE("the tables are whole: codes unique and slugs, words and scripts everywhere") {
   std::set<std::string_view> codes;
   for (const Rule* rule : all_rules()) {
@@ -106,7 +128,7 @@ TEST_CASE("the tables are whole: codes unique and slugs, words and scripts every
     CHECK(rule->why.back() == '.');
     CHECK(rule->advice.back() == '.');
     CHECK(rule->references[0].starts_with("RFC "));
-    CHECK((rule->reply.from != 0) != (rule->check != nullptr));
+    CHECK((rule->reply.from != 0 || rule->check != nullptr));
     CHECK(find_rule(rule->code) == rule);
     CHECK(explain_rule(*rule, 80).find(rule->code) == 0);
   }
