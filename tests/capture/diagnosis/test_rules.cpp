@@ -1,5 +1,6 @@
 // Every rule by its own two scripts, and the tables as a whole.
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -113,6 +114,38 @@ TEST_CASE("the scripts of all rules through the whole engine: nothing fires that
     std::ofstream(path) << comment + seen;
   INFO("run this test with SMTPSCOPE_UPDATE_DOCS=1 to write the file anew, and judge each line that changes");
   CHECK(judged == seen);
+}
+
+// A script of the rule's own shows what its author had in mind. That others come to the same code is shown by the
+// replies of known servers, by the scenarios over real sockets and by the other end-to-end tests.
+TEST_CASE("every kind fires in a test besides its own script") {
+  // It needs a connection that is idle for two minutes.
+  const std::set<std::string_view> only_scripted = {"idle-connection-dropped"};
+  namespace fs = std::filesystem;
+  std::string asserted;
+  const auto add = [&](const fs::path& path) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) asserted += line + "\n";
+  };
+  const fs::path tests = fs::path(SMTPSCOPE_SOURCE_DIR) / "tests";
+  for (const fs::directory_entry& entry : fs::directory_iterator(tests / "capture/diagnosis"))
+    if (entry.path().filename().string().starts_with("test_known_replies")) add(entry.path());
+  for (const fs::directory_entry& entry : fs::directory_iterator(tests / "e2e"))
+    if (entry.path().extension() == ".py") add(entry.path());
+  for (const fs::directory_entry& entry : fs::directory_iterator(tests / "e2e/scenarios"))
+    if (entry.path().extension() == ".txt") add(entry.path());
+  REQUIRE(asserted.size() > 100'000);
+  std::string never;
+  for (const Rule* rule : all_rules()) {
+    const std::string code(rule->code);
+    // As a test names it: `expect breakdown CODE PHASE PARTY`, `note CODE`, "CODE".
+    const bool named = asserted.find("expect breakdown " + code + " ") != std::string::npos ||
+                       asserted.find("\nnote " + code + "\n") != std::string::npos ||
+                       asserted.find('"' + code + '"') != std::string::npos;
+    if (named == only_scripted.contains(rule->code)) never += code + "\n";
+  }
+  INFO("in no test but its own script (or excepted from that above without need):\n" << never);
+  CHECK(never.empty());
 }
 
 TEST_CASE("the tables are whole: codes unique and slugs, words and scripts everywhere") {
