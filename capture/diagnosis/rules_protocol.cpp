@@ -55,15 +55,15 @@ bool is_known(Verb verb) {
 std::optional<Match> sent_too_soon(const View& v, bool offered) {
   const Event* banner = v.at(v.banner);
   if (banner == nullptr) return std::nullopt;
-  const bool pipelining = v.offers("PIPELINING");
   for (int32_t i = 0; i < count_of(v); ++i) {
     const Event& e = *v.at(i);
     if (e.kind != Event::Kind::command || !is_known(e.verb) || e.at_us < banner->end_us) continue;
     // A BDAT's chunk, a QUIT's silence and STARTTLS have nothing or rules of their own behind them.
     if (e.verb == Verb::bdat || e.verb == Verb::quit || e.verb == Verb::starttls) continue;
     const bool hello = e.verb == Verb::ehlo || e.verb == Verb::helo || e.verb == Verb::lhlo;
-    const bool sync = hello || pipelining;
+    const bool sync = hello || v.offers("PIPELINING", i);
     if (sync != offered || (sync && !ends_group(e.verb)) || (!hello && v.helo_ok < 0)) continue;
+    if (hello && v.offers_pipe_connect(i)) continue;
     const int32_t next = overtaken_by(v, i);
     if (next < 0) continue;
     Match m = match_event(v, next);

@@ -53,8 +53,9 @@ void Conversation::State::finish_reply(bool complete) {
   if (!reply_open) return;
   reply_open = false;
   reply.complete = complete;
-  // A blank line may go unanswered: only a complaint answers it.
-  while (owed.size() > 1 && owed.front().to == Owed::To::blank_line && reply.code < 500) owed.pop_front();
+  // A blank line may go unanswered: only a complaint about its syntax answers it, not the refusal of what follows.
+  const bool complaint = reply.code >= 500 && reply.code <= 503;
+  while (!owed.empty() && owed.front().to == Owed::To::blank_line && !complaint) owed.pop_front();
   const bool early = owed.empty();
   const Owed owes = early ? Owed{} : owed.front();
   reply.answers = early || owes.to == Owed::To::banner ? -1 : owes.event;
