@@ -55,7 +55,10 @@ void append_words(std::string& out, std::string_view line) {
 
 /// The phase whose rules know what this reply refuses.
 Phase judged_phase(const Event& reply, const Event* asked) {
-  if (asked == nullptr || asked->kind != Event::Kind::command) return reply.phase;
+  // Nothing was asked: behind a BDAT that the gateway does not know, each line of the chunk is refused as a command.
+  const bool message = reply.phase == Phase::body || reply.phase == Phase::end_of_data;
+  if (asked == nullptr) return message && reply.code >= 500 ? Phase::idle : reply.phase;
+  if (asked->kind != Event::Kind::command) return reply.phase;
   switch (asked->verb) {
     case Verb::noop:
     case Verb::vrfy:
@@ -70,6 +73,28 @@ Phase judged_phase(const Event& reply, const Event* asked) {
     default:
       return reply.phase;
   }
+}
+
+/// A reply as rules look at it.
+struct Judged {
+  const Event& reply;
+  Phase phase;
+  Verb verb;                  ///< of the command that it answers; none if it answers none
+  std::string words;          ///< judged_words()
+  std::string_view enhanced;  ///< without the class ("1.1"); empty if it has none
+  bool bounce;                ///< the envelope sender is <>
+};
+
+bool matches(const ReplyTest& test, const Judged& judged) {
+  if (test.from == 0 || judged.reply.code < test.from || judged.reply.code > test.to) return false;
+  if ((test.phases & in(judged.phase)) == 0) return false;
+  if (test.bounce && !judged.bounce) return false;
+  if (test.verb != Verb::none && test.verb != judged.verb) return false;
+  if (test.enhanced.empty() && test.texts.empty()) return true;
+  const std::string_view enhanced = judged.enhanced;
+  if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
+    return true;
+  return any_of(test.texts, '|', [&](std::string_view t) { return judged.words.find(t) != std::string_view::npos; });
 }
 
 }  // namespace
@@ -88,25 +113,16 @@ std::string judged_words(std::string_view text) {
   return out;
 }
 
-bool reply_matches(const ReplyTest& test, const Event& reply, Phase phase, std::string_view words,
-                   std::string_view enhanced, bool bounce) {
-  if (test.from == 0 || reply.code < test.from || reply.code > test.to) return false;
-  if ((test.phases & in(phase)) == 0) return false;
-  if (test.bounce && !bounce) return false;
-  if (test.enhanced.empty() && test.texts.empty()) return true;
-  if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
-    return true;
-  return any_of(test.texts, '|', [&](std::string_view t) { return words.find(t) != std::string_view::npos; });
-}
-
 const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message) {
-  const Phase phase = judged_phase(reply, asked);
-  const std::string words = judged_words(reply.text);
-  std::string_view enhanced = enhanced_code(reply.text);
-  if (enhanced.size() > 2) enhanced.remove_prefix(2);
-  const bool bounce = message != nullptr && message->mail_from && message->mail_from->empty();
+  Judged judged{reply,
+                judged_phase(reply, asked),
+                asked != nullptr ? asked->verb : Verb::none,
+                judged_words(reply.text),
+                enhanced_code(reply.text),
+                message != nullptr && message->mail_from && message->mail_from->empty()};
+  if (judged.enhanced.size() > 2) judged.enhanced.remove_prefix(2);
   for (const Rule* rule : all_rules())
-    if (reply_matches(rule->reply, reply, phase, words, enhanced, bounce)) return rule;
+    if (matches(rule->reply, judged)) return rule;
   return nullptr;
 }
 

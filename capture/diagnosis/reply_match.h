@@ -8,11 +8,6 @@
 
 namespace smtpscope {
 
-/// Does the reply pass the test? `words` is what judged_words() made of it, `enhanced` its enhanced code without the
-/// class ("1.1"), empty if it has none; `bounce`: the envelope sender is <>.
-bool reply_matches(const ReplyTest& test, const Event& reply, Phase phase, std::string_view words,
-                   std::string_view enhanced, bool bounce);
-
 /// The text as rules compare it: one line, lower case, without the codes that begin its further lines and without the
 /// mail addresses, whose names say nothing (<spam@gw.example>).
 std::string judged_words(std::string_view text);

@@ -51,6 +51,7 @@ struct ReplyTest {
   std::string_view enhanced{};  ///< any of these, without the class digit: "1.1 1.10 7.606-649"
   std::string_view texts{};     ///< or judged_words() contains any of these: lower case, '|' between them
   bool bounce = false;          ///< only where the envelope sender is <>
+  Verb verb = Verb::none;       ///< only of this command; none: of any
 };
 
 struct Rule {

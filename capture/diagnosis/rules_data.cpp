@@ -229,8 +229,28 @@ constexpr Rule kRules[] = {
      .references = {"RFC 3030 2"},
      .fires = "use hello mail rcpt\nS BDAT ten LAST\nG!521 5.5.4 Syntax: BDAT count [LAST]\nG fin\nS fin\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
-     .reply = {in(Phase::data) | in(Phase::body) | in(Phase::end_of_data), 500, 559, "",
-               "syntax: bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid bdat|bdat syntax|bdat command"}},
+     .reply = {kContent, 500, 559, "",
+               "syntax: bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid bdat|bdat syntax|bdat command|bad "
+               "syntax|invalid argument|invalid parameter",
+               false, Verb::bdat}},
+    {.code = "bdat-not-known",
+     .title = "The gateway does not know BDAT",
+     .phase = Phase::data,
+     .party = Party::sender,
+     .expected = "DATA, where the EHLO reply has no CHUNKING",
+     .why =
+         "The sender sent its message with BDAT, and the gateway refuses that as an unknown command. The lines of the "
+         "chunk may then be refused as commands too.",
+     .advice =
+         "Look for CHUNKING in the EHLO reply above. If it is there, a content filter or proxy behind it does not "
+         "know BDAT: have the gateway hide CHUNKING (Postfix: smtpd_discard_ehlo_keywords). If it is not, the "
+         "sender has to use DATA.",
+     .references = {"RFC 3030 2", "RFC 3030 3"},
+     .fires = "G 220 gw.example ESMTP\nS EHLO a.example\nG 250 gw.example\nuse mail rcpt\nS BDAT 14 LAST\nS Subject: "
+              "test\nG!500 5.5.1 command not recognized\nG 500 5.5.1 command not recognized\nuse bye\n",
+     .quiet = "use hello mail rcpt\nS BDAT 14 LAST\nS Subject: test\nG 554 5.7.1 Message content rejected, spam\nuse "
+              "bye\n",
+     .reply = {kContent, 500, 502, "", "", false, Verb::bdat}},
     {.code = "data-temporary",
      .title = "The gateway put DATA off",
      .phase = Phase::data,

@@ -92,7 +92,7 @@ constexpr Rule kEnd[] = {
          return std::nullopt;
        if (waiting->kind == Event::Kind::body || waiting->phase == Phase::end_of_data) return std::nullopt;
        if (waiting->verb == Verb::bdat && v.messages.size() > 0 && v.messages.back().ended) return std::nullopt;
-       if (waiting->verb == Verb::bdat && v.close()->phase == Phase::body) return std::nullopt;
+       if (waiting->verb == Verb::bdat && in_body(v)) return std::nullopt;
        const int64_t waited = v.silence_us();
        Match m = match_event(v, v.first_close);
        m.phase = waiting->phase;

@@ -7,7 +7,7 @@ namespace smtpscope {
 bool ordinary_end(const View& v) {
   if (!v.cut_short() || v.banner_owed() || v.inside_tls() || forgotten_while_idle(v)) return false;
   const Phase phase = v.close()->phase;
-  if (phase == Phase::body || phase == Phase::end_of_data || phase == Phase::banner) return false;
+  if (in_body(v) || phase == Phase::end_of_data || phase == Phase::banner) return false;
   // A side that leaves after a refusal has its reason, which has its own rule.
   const Event* last = v.last_reply();
   return last == nullptr || last->code < 400 || v.gateway_owes();
