@@ -203,6 +203,8 @@ void PlanMaker::end() {
   const bool mail = plan_.verdict == Verdict::delivered;
   plan_.ending = static_cast<Ending>(dice_.below(3));
   const bool tls = plan_.verdict == Verdict::unknown;
+  // Who does nothing for a while and then leaves without a word was no probe.
+  must_quit_ = must_quit_ || (slow_ && plan_.verdict == Verdict::no_mail);
   if (!tls && (must_quit_ || dice_.chance(85))) {
     say(cased("QUIT"), ok(style_.bye, 221), Group::last);
     if (dice_.chance(10)) plan_.ending = dice_.chance(50) ? Ending::reset : Ending::gateway_left_behind;
