@@ -13,6 +13,7 @@ inline constexpr int64_t kWaitedToSend = 20 * kSecond;
 
 enum class Stall : uint8_t {
   none,
+  on_path,    ///< the state of the TCP legs tells why (rules_evidence.cpp)
   at_dot,     ///< behind a lone dot with the wrong line ends
   in_chunk,   ///< a BDAT chunk is short
   at_once,    ///< no byte of the message came
@@ -22,6 +23,9 @@ enum class Stall : uint8_t {
   not_begun,  ///< the sender left at once behind the 354
 };
 Stall stall_of(const View& view);
+
+/// Does the state of the TCP legs tell why a message under way stopped? (rules_evidence.cpp)
+bool path_tells_stall(const View& view);
 
 /// Message bytes were awaited: a body was begun and not ended, or DATA was granted and none came.
 bool in_body(const View& view);

@@ -17,8 +17,8 @@ std::vector<const Rule*> gather() {
        {rules_connect(),        rules_proxy_header(), rules_evidence(), rules_banner(),   rules_policy(),
         rules_host(),           rules_domain(),       rules_limits(),   rules_server(),   rules_session(),
         rules_refused_banner(), rules_auth(),         rules_helo(),     rules_starttls(), rules_tls(),
-        rules_mail(),           rules_rcpt(),         rules_content(),  rules_protocol(), rules_message_bytes(),
-        rules_time(),           rules_data(),         rules_end(),      rules_fallback()})
+        rules_mail(),           rules_rcpt(),         rules_content(),  rules_protocol(), rules_chunks(),
+        rules_message_bytes(),  rules_time(),         rules_data(),     rules_end(),      rules_fallback()})
     for (const Rule& rule : table) all.push_back(&rule);
   return all;
 }

@@ -54,6 +54,52 @@ void append_words(std::string& out, std::string_view line) {
   }
 }
 
+/// The phase whose rules know what this reply refuses.
+Phase judged_phase(const Event& reply, const Event* asked) {
+  // Nothing was asked: behind a BDAT that the gateway does not know, each line of the chunk is refused as a command.
+  const bool message = reply.phase == Phase::body || reply.phase == Phase::end_of_data;
+  if (asked == nullptr) return message && reply.code >= 500 ? Phase::idle : reply.phase;
+  if (asked->kind != Event::Kind::command) return reply.phase;
+  switch (asked->verb) {
+    case Verb::noop:
+    case Verb::vrfy:
+    case Verb::expn:
+    case Verb::help:
+    case Verb::rset:
+    case Verb::turn:
+    case Verb::http:
+    case Verb::unknown:
+    case Verb::none:
+      return Phase::idle;
+    default:
+      return reply.phase;
+  }
+}
+
+/// A reply as rules look at it.
+struct Judged {
+  const Event& reply;
+  Phase phase;
+  Verb verb;                  ///< of the command that it answers; none if it answers none
+  std::string words;          ///< judged_words()
+  std::string_view enhanced;  ///< without the class ("1.1"); empty if it has none
+  bool bounce;                ///< the envelope sender is <>
+};
+
+bool matches(const ReplyTest& test, const Judged& judged) {
+  if (test.from == 0 || judged.reply.code < test.from || judged.reply.code > test.to) return false;
+  if ((test.phases & in(judged.phase)) == 0) return false;
+  if (test.bounce && !judged.bounce) return false;
+  if (test.verb != Verb::none && test.verb != judged.verb) return false;
+  const auto said = [&](std::string_view t) { return judged.words.find(t) != std::string_view::npos; };
+  if (any_of(test.unless, '|', said)) return false;
+  if (test.enhanced.empty() && test.texts.empty()) return true;
+  const std::string_view enhanced = judged.enhanced;
+  if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
+    return true;
+  return any_of(test.texts, '|', said);
+}
+
 }  // namespace
 
 std::string judged_words(std::string_view text) {
@@ -70,40 +116,32 @@ std::string judged_words(std::string_view text) {
   return out;
 }
 
-bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view words, std::string_view enhanced,
-                   bool bounce) {
-  if (test.from == 0 || reply.code < test.from || reply.code > test.to) return false;
-  if ((test.phases & in(reply.phase)) == 0) return false;
-  if (test.bounce && !bounce) return false;
-  const auto said = [&](std::string_view t) { return words.find(t) != std::string_view::npos; };
-  if (any_of(test.unless, '|', said)) return false;
-  if (test.enhanced.empty() && test.texts.empty()) return true;
-  if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
-    return true;
-  return any_of(test.texts, '|', said);
-}
-
 namespace {
 
-const Rule* judge(const Event& reply, const Message* message, const View* view, int32_t refusal) {
-  const std::string words = judged_words(reply.text);
-  std::string_view enhanced = enhanced_code(reply.text);
-  if (enhanced.size() > 2) enhanced.remove_prefix(2);
-  const bool bounce = message != nullptr && message->mail_from && message->mail_from->empty();
+const Rule* judge(const Event& reply, const Event* asked, const Message* message, const View* view, int32_t refusal) {
+  Judged judged{reply,
+                judged_phase(reply, asked),
+                asked != nullptr ? asked->verb : Verb::none,
+                judged_words(reply.text),
+                enhanced_code(reply.text),
+                message != nullptr && message->mail_from && message->mail_from->empty()};
+  if (judged.enhanced.size() > 2) judged.enhanced.remove_prefix(2);
   for (const Rule* rule : all_rules())
-    if (reply_matches(rule->reply, reply, words, enhanced, bounce) ||
-        (view != nullptr && rule->also != nullptr && rule->also(*view, refusal)))
+    if (matches(rule->reply, judged) || (view != nullptr && rule->also != nullptr && rule->also(*view, refusal)))
       return rule;
   return nullptr;
 }
 
 }  // namespace
 
-const Rule* judge_reply(const Event& reply, const Message* message) { return judge(reply, message, nullptr, -1); }
+const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message) {
+  return judge(reply, asked, message, nullptr, -1);
+}
 
 const Rule* judge_refusal(const View& view, int32_t refusal) {
   const Event& reply = *view.at(refusal);
-  return judge(reply, reply.answers < 0 ? nullptr : view.message_at(reply.answers), &view, refusal);
+  return judge(reply, view.at(reply.answers), reply.answers < 0 ? nullptr : view.message_at(reply.answers), &view,
+               refusal);
 }
 
 }  // namespace smtpscope

@@ -8,18 +8,14 @@
 
 namespace smtpscope {
 
-/// Does the reply pass the test? `words` is what judged_words() made of it, `enhanced` its enhanced code without the
-/// class ("1.1"), empty if it has none; `bounce`: the envelope sender is <>.
-bool reply_matches(const ReplyTest& test, const Event& reply, std::string_view words, std::string_view enhanced,
-                   bool bounce);
-
 /// The text as rules compare it: one line, lower case, without the codes that begin its further lines and without the
 /// mail addresses, whose names say nothing (<spam@gw.example>).
 std::string judged_words(std::string_view text);
 
-/// The first rule of all_rules() that judges this reply to a command of `message` (null: of none); the fallbacks at the
-/// end of the tables judge every 4xx and 5xx.
-const Rule* judge_reply(const Event& reply, const Message* message);
+/// The first rule of all_rules() that judges this reply to `asked` (null: to nothing), a part of `message` (null: of
+/// none); the fallbacks at the end of the tables judge every 4xx and 5xx. NOOP, VRFY, an unknown word and the like are
+/// judged as commands between messages: their refusal says nothing of the EHLO, the recipient or the DATA around them.
+const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message);
 
 /// The same for one of view.refusals, with what its session tells besides.
 const Rule* judge_refusal(const View& view, int32_t refusal);

@@ -1,6 +1,6 @@
 // A rule is all there is to one kind of breakdown: its name, its words, its two scripts and its test. Adding a kind is
-// adding one entry to a table rules_<phase>.cpp. A rule tests either one refusing reply (`reply`: pure data) or the
-// session as a whole (`check`: a function).
+// adding one entry to a table rules_<phase>.cpp. A rule tests one refusing reply (`reply`: pure data) or the
+// session as a whole (`check`: a function); one that has both fires on either.
 #pragma once
 
 #include <array>
@@ -52,6 +52,7 @@ struct ReplyTest {
   std::string_view texts{};     ///< or judged_words() contains any of these: lower case, '|' between them
   bool bounce = false;          ///< only where the envelope sender is <>
   std::string_view unless{};    ///< but the words contain none of these
+  Verb verb = Verb::none;       ///< only of this command; none: of any
 };
 
 struct Rule {

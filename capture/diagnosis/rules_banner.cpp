@@ -72,8 +72,8 @@ constexpr Rule kRules[] = {
      .check = [](const View& v) -> std::optional<Match> {
        const Event* e = v.at(v.first_sent);
        if (e == nullptr || e->kind != Event::Kind::command || e->verb == Verb::http) return std::nullopt;
-       if (v.banner < 0 && e->verb == Verb::quit) return std::nullopt;                // it took its leave
-       if (v.offers("PIPECONNECT") || v.offers("PIPE_CONNECT")) return std::nullopt;  // Exim allows it
+       if (v.banner < 0 && e->verb == Verb::quit) return std::nullopt;  // it took its leave
+       if (v.offers_pipe_connect(v.first_sent)) return std::nullopt;
        if (v.c.session.instance.empty() && v.seen(From::gateway) == 0) return std::nullopt;
        if (v.c.session.begins_late) return std::nullopt;
        const bool early = v.banner >= 0 ? v.first_sent < v.banner : v.first_close < 0 || v.first_sent < v.first_close;

@@ -229,15 +229,38 @@ constexpr Rule kRules[] = {
      .references = {"RFC 3030 2"},
      .fires = "use hello mail rcpt\nS BDAT ten LAST\nG!521 5.5.4 Syntax: BDAT count [LAST]\nG fin\nS fin\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
-     .reply = {in(Phase::data) | in(Phase::body) | in(Phase::end_of_data), 500, 559, "",
-               "syntax: bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid bdat|bdat syntax|bdat command"}},
+     .reply = {kContent, 500, 559, "",
+               "syntax: bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid bdat|bdat syntax|bdat command|bad "
+               "syntax|invalid argument|invalid parameter",
+               false, Verb::bdat}},
+    {.code = "bdat-not-known",
+     .title = "The gateway does not know BDAT",
+     .phase = Phase::data,
+     .party = Party::sender,
+     .expected = "DATA, where the EHLO reply has no CHUNKING",
+     .why =
+         "The sender sent its message with BDAT, and the gateway refuses that as an unknown command. The lines of the "
+         "chunk may then be refused as commands too.",
+     .advice =
+         "Look for CHUNKING in the EHLO reply above. If it is there, a content filter or proxy behind it does not "
+         "know BDAT: have the gateway hide CHUNKING (Postfix: smtpd_discard_ehlo_keywords). If it is not, the "
+         "sender has to use DATA.",
+     .references = {"RFC 3030 2", "RFC 3030 3"},
+     .fires = "G 220 gw.example ESMTP\nS EHLO a.example\nG 250 gw.example\nuse mail rcpt\nS BDAT 14 LAST\nS Subject: "
+              "test\nG!500 5.5.1 command not recognized\nG 500 5.5.1 command not recognized\nuse bye\n",
+     .quiet = "use hello mail rcpt\nS BDAT 14 LAST\nS Subject: test\nG 554 5.7.1 Message content rejected, spam\nuse "
+              "bye\n",
+     .reply = {kContent, 500, 502, "", "", false, Verb::bdat}},
     {.code = "data-temporary",
      .title = "The gateway put DATA off",
      .phase = Phase::data,
      .party = Party::gateway,
      .expected = "354",
      .why = "The gateway does not take a message for now; the sender will try again.",
-     .advice = "Look in the gateway's log at this time for the reason.",
+     .advice =
+         "The envelope was accepted, so look at what the gateway does at DATA: it opens a queue file (disk, inodes) "
+         "and calls its filters (a milter, Postfix: smtpd_data_restrictions, a policy service). Its log at this "
+         "time names the one that failed.",
      .references = {"RFC 5321 4.2.3"},
      .fires = "use hello mail rcpt\nS DATA\nG!451 4.7.1 Try again later\nuse bye\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
@@ -248,7 +271,9 @@ constexpr Rule kRules[] = {
      .party = Party::policy,
      .expected = "354",
      .why = "The gateway accepted the envelope and then refused to take the message.",
-     .advice = "Look in the gateway's log at this time for the rule or filter that refused it.",
+     .advice = "Look in the gateway's log for the rule that acts at DATA (Postfix: smtpd_data_restrictions; Exim: "
+               "acl_smtp_predata; a milter): it has seen the envelope and no byte of the message, so nothing that the "
+               "sender writes into the message helps.",
      .references = {"RFC 5321 4.1.1.4"},
      .fires = "use hello mail rcpt\nS DATA\nG!554 5.7.1 no\nuse bye\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 451 #4.3.0 Server Error\nuse bye\n",

@@ -1,6 +1,7 @@
 // How a session ended that was not over: by whom, and who owed the next bytes. Then the last resorts: what no other
 // rule knows.
 #include "capture/diagnosis/body_stall.h"
+#include "capture/diagnosis/session_end.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -9,36 +10,9 @@ namespace {
 
 constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
 
-/// The session ended between commands or while a reply other than the banner's or the message's was owed, and not
-/// inside TLS: those have rules of their own.
-bool ordinary_end(const View& v) {
-  if (!v.cut_short() || v.banner_owed() || v.inside_tls() || forgotten_while_idle(v)) return false;
-  const Phase phase = v.close()->phase;
-  if (phase == Phase::body || phase == Phase::end_of_data || phase == Phase::banner) return false;
-  // A side that leaves after a refusal has its reason, which has its own rule.
-  const Event* last = v.last_reply();
-  return last == nullptr || last->code < 400 || v.gateway_owes();
-}
-
-/// The phase in which something was missing.
-Phase missing_phase(const View& v) {
-  if (const Event* waiting = v.waiting()) return waiting->phase;
-  if (const Event* cut = v.at(v.cut_command)) return cut->phase;
-  return v.close()->phase;
-}
-
-std::string owed_text(const View& v) {
-  const Event* waiting = v.waiting();
-  if (waiting == nullptr) return "the sender's next command was awaited";
-  if (waiting->kind == Event::Kind::reply) return "the gateway was in the middle of a reply";
-  const std::string_view verb = name(waiting->verb);
-  return "the gateway owed the reply to " +
-         (verb.empty() ? std::string("the sender's last command") : std::string(verb));
-}
-
 std::optional<Match> gateway_ended(const View& v, bool fin) {
   if (!ordinary_end(v) || !v.closed_by(From::gateway) || (v.close()->how == CloseHow::fin) != fin) return std::nullopt;
-  if (!v.gateway_owes() && v.at_least(v.silence_us(), kSlow)) return std::nullopt;  // sender-silent
+  if (!v.gateway_owes() && v.at_least(v.silence_us(), kSlow)) return std::nullopt;  // sender-idle
   const Event* last = v.last_reply();
   if (last != nullptr && (last->code >= 400 || last->code == 221)) return std::nullopt;  // it had said so
   Match m = match_event(v, v.first_close);
@@ -70,26 +44,6 @@ constexpr Rule kEnd[] = {
        if (!v.c.end.proxy_cause.empty())
          m.why = "smtpscope ended the session itself (" + v.c.end.proxy_cause + ") after " +
                  v.seconds(v.close()->at_us) + ".";
-       return m;
-     }},
-    {.code = "sender-silent",
-     .title = "The sender fell silent and the gateway closed the connection",
-     .phase = Phase::idle,
-     .party = Party::sender,
-     .expected = "the sender's next command",
-     .why = "The sender owed the next command and sent nothing until the gateway gave up.",
-     .advice = "Ask the sender what its software did at this time. If it did send, packets are lost on the way.",
-     .references = {"RFC 5321 4.5.3.2.7"},
-     .fires = "use hello\n+300\nG!fin\nS fin\n",
-     .quiet = "use hello mail rcpt data body accepted\n+300\nG fin\nS fin\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       if (!ordinary_end(v) || !v.closed_by(From::gateway) || v.gateway_owes() || !v.at_least(v.silence_us(), kSlow))
-         return std::nullopt;
-       Match m = match_event(v, v.first_close);
-       m.phase = missing_phase(v);
-       m.got = "silence for " + v.seconds(v.silence_us());
-       m.why = "The sender sent nothing for " + v.seconds(v.silence_us()) + v.looks_like_limit(v.silence_us()) +
-               " of the gateway, which then closed the connection.";
        return m;
      }},
     {.code = "gateway-closed",
@@ -138,7 +92,7 @@ constexpr Rule kEnd[] = {
          return std::nullopt;
        if (waiting->kind == Event::Kind::body || waiting->phase == Phase::end_of_data) return std::nullopt;
        if (waiting->verb == Verb::bdat && v.messages.size() > 0 && v.messages.back().ended) return std::nullopt;
-       if (waiting->verb == Verb::bdat && v.close()->phase == Phase::body) return std::nullopt;
+       if (waiting->verb == Verb::bdat && in_body(v)) return std::nullopt;
        const int64_t waited = v.silence_us();
        Match m = match_event(v, v.first_close);
        m.phase = waiting->phase;
@@ -178,8 +132,9 @@ constexpr Rule kFallback[] = {
      .phase = Phase::idle,
      .party = Party::gateway,
      .expected = "a positive reply",
-     .why = "The gateway ended the session with 421; the sender will try again later.",
-     .advice = "Look in the gateway's log at this time for the reason.",
+     .why = "The gateway ended the session with 421 and does not say why; the sender will try again later.",
+     .advice = "Look in the gateway's log for this session: a limit, a restart, or a service behind it that failed. If "
+               "other senders got 421 in the same minute, it is the gateway's own trouble and not this sender.",
      .references = {"RFC 5321 3.8", "RFC 5321 4.2.3"},
      .fires = "use hello\n+1\nG!421 4.3.0 cannot go on\nG fin\nS fin\n",
      .quiet = "use hello mail\nS RCPT TO:<x@gw.example>\nG 450 4.2.1 Mailbox busy\nuse bye\n",
@@ -202,10 +157,11 @@ constexpr Rule kFallback[] = {
      .phase = Phase::idle,
      .party = Party::gateway,
      .expected = "a positive reply",
-     .why = "The gateway does not do for now what the sender asked; the sender will try again.",
-     .advice = "Look in the gateway's log at this time for the reason.",
+     .why = "The gateway puts off a command that is no part of sending a message.",
+     .advice = "Look at the command: mail needs none like it (ETRN, XCLIENT, XFORWARD, VRFY), so ask the sender to go "
+               "on without it. If the gateway should do it, its log at this time says what failed.",
      .references = {"RFC 5321 4.2.1"},
-     .fires = "use hello\nS NOOP\nG!450 4.7.0 not now\nuse bye\n",
+     .fires = "use hello\nS ETRN sender.example\nG!458 Unable to queue messages\nuse bye\n",
      .quiet = "use hello\nS NOOP\nG 250 ok\nuse mail rcpt data body accepted bye\n",
      .reply = {kAnyPhase, 400, 499}},
     {.code = "refused-other",
@@ -213,10 +169,12 @@ constexpr Rule kFallback[] = {
      .phase = Phase::idle,
      .party = Party::policy,
      .expected = "a positive reply",
-     .why = "The gateway refused what the sender asked.",
-     .advice = "Look in the gateway's log at this time for the reason.",
+     .why = "The gateway refuses a command that is no part of sending a message.",
+     .advice = "Look at the command: mail needs none like it (ETRN, XCLIENT, XFORWARD, VRFY). If the sender is to use "
+               "it, allow it on the gateway (Postfix: smtpd_authorized_xclient_hosts, smtpd_etrn_restrictions); else "
+               "have the sender leave it out.",
      .references = {"RFC 5321 4.2.1"},
-     .fires = "use hello\nS NOOP\nG!550 5.7.1 no\nuse bye\n",
+     .fires = "use hello\nS XCLIENT NAME=a.example\nG!550 5.7.0 Error: insufficient authorization\nuse bye\n",
      .quiet = "use hello\nS NOOP\nG 250 ok\nuse mail rcpt data body accepted bye\n",
      .reply = {kAnyPhase, 500, 599}},
     {.code = "not-settled",

@@ -68,6 +68,41 @@ std::optional<Match> stall_at(const View& v, const Seen& seen) {
   return m;
 }
 
+std::optional<Match> hole_from_sender(const View& v) {
+  const auto seen = last_seen(v, From::sender);
+  if (!seen || seen->leg.out_of_order == 0 || v.closed_by(From::gateway)) return std::nullopt;
+  std::optional<Match> m = stall_at(v, *seen);
+  if (!m) return std::nullopt;
+  m->got = fmt::format("{} segments behind a hole, then silence", seen->leg.out_of_order);
+  m->confidence = Confidence::likely;
+  return m;
+}
+
+std::optional<Match> gateway_stops_reading(const View& v) {
+  const auto seen = last_seen(v, From::gateway);
+  if (!seen || seen->leg.unsent == 0 || seen->leg.window >= seen->leg.mss) return std::nullopt;
+  std::optional<Match> m = stall_at(v, *seen);
+  if (m) m->got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg.window, seen->leg.unsent);
+  return m;
+}
+
+std::optional<Match> gateway_path_dead(const View& v) {
+  const auto seen = last_seen(v, From::gateway);
+  if (!seen || seen->leg.unacked == 0 || seen->leg.retransmits < 3 || seen->leg.window < seen->leg.mss)
+    return std::nullopt;
+  if (!v.broken() || v.first_close < 0) return std::nullopt;
+  std::optional<Match> m = stall_at(v, *seen);
+  if (!m) {
+    m = match_event(v, v.first_close);
+    m->phase = v.close()->phase;
+    m->at_us = seen->at_us;
+  }
+  m->got =
+      fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg.unacked, seen->leg.retransmits);
+  m->confidence = Confidence::likely;
+  return m;
+}
+
 constexpr Rule kRules[] = {
     {.code = "banner-slow-dns",
      .title = "The greeting waits for the sender's reverse DNS",
@@ -160,15 +195,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 1191", "RFC 4821", "RFC 2923 2.1"},
      .fires = "use hello mail rcpt data\nS body 1200\n!\n+10\npath S out-of-order=4\n+110\nS timeout\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 1200\n+10\npath S out-of-order=0\n+110\nS timeout\nG fin\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       const auto seen = last_seen(v, From::sender);
-       if (!seen || seen->leg.out_of_order == 0 || v.closed_by(From::gateway)) return std::nullopt;
-       std::optional<Match> m = stall_at(v, *seen);
-       if (!m) return std::nullopt;
-       m->got = fmt::format("{} segments behind a hole, then silence", seen->leg.out_of_order);
-       m->confidence = Confidence::likely;
-       return m;
-     }},
+     .check = hole_from_sender},
     {.code = "gateway-stops-reading",
      .title = "The gateway stopped taking the message",
      .phase = Phase::body,
@@ -181,13 +208,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 9293 3.8.6", "RFC 5321 4.5.3.2.5"},
      .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unsent=90000 window=0\n+110\nS fin\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unsent=0\n+110\nS fin\nG fin\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       const auto seen = last_seen(v, From::gateway);
-       if (!seen || seen->leg.unsent == 0 || seen->leg.window >= seen->leg.mss) return std::nullopt;
-       std::optional<Match> m = stall_at(v, *seen);
-       if (m) m->got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg.window, seen->leg.unsent);
-       return m;
-     }},
+     .check = gateway_stops_reading},
     {.code = "path-to-gateway-dead",
      .title = "What is sent to the gateway is not acknowledged any more",
      .phase = Phase::body,
@@ -201,25 +222,12 @@ constexpr Rule kRules[] = {
      .references = {"RFC 9293 3.8.3", "RFC 2923 2.1"},
      .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unacked=10 retransmits=5\n+110\nS fin\nG fin\n",
      .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unacked=0 retransmits=5\n+110\nS fin\nG fin\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       const auto seen = last_seen(v, From::gateway);
-       if (!seen || seen->leg.unacked == 0 || seen->leg.retransmits < 3 || seen->leg.window < seen->leg.mss)
-         return std::nullopt;
-       if (!v.broken() || v.first_close < 0) return std::nullopt;
-       std::optional<Match> m = stall_at(v, *seen);
-       if (!m) {
-         m = match_event(v, v.first_close);
-         m->phase = v.close()->phase;
-         m->at_us = seen->at_us;
-       }
-       m->got = fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg.unacked,
-                            seen->leg.retransmits);
-       m->confidence = Confidence::likely;
-       return m;
-     }},
+     .check = gateway_path_dead},
 };
 
 }  // namespace
+
+bool path_tells_stall(const View& v) { return hole_from_sender(v) || gateway_stops_reading(v) || gateway_path_dead(v); }
 
 std::span<const Rule> rules_evidence() { return kRules; }
 

@@ -7,11 +7,12 @@ namespace {
 
 constexpr Rule kHelo[] = {
     {.code = "helo-refused",
-     .title = "The gateway refused the name in the sender's EHLO",
+     .title = "The name in the sender's EHLO is malformed",
      .phase = Phase::helo,
      .party = Party::sender,
      .expected = "250",
-     .why = "The sender's EHLO or HELO holds no host name, or one that is malformed.",
+     .why = "The gateway cannot read what the sender gave in EHLO or HELO as a host name: it is empty, or holds a "
+            "character (underscore, blank) that host names may not have.",
      .advice = "Ask the sender to send its own full host name, which has an A or AAAA record; a host without a name "
                "sends its address in brackets.",
      .references = {"RFC 5321 4.1.1.1", "RFC 5321 2.3.5"},
@@ -24,7 +25,8 @@ constexpr Rule kHelo[] = {
      .phase = Phase::helo,
      .party = Party::policy,
      .expected = "250",
-     .why = "The gateway refuses the sender for its host name or its address.",
+     .why = "A rule of the gateway's refuses the sender at EHLO, for its host name or for its address: read the reply, "
+            "which may say for which.",
      .advice = "Look in the gateway's rules for HELO names (Postfix: smtpd_helo_restrictions; Exim: acl_smtp_helo) and "
                "for this address; the sender should give its own full, resolvable host name.",
      .references = {"RFC 5321 4.1.1.1"},

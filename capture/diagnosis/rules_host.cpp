@@ -58,13 +58,13 @@ constexpr Rule kRules[] = {
                "helo command rejected: host not found|helo command rejected: domain not found|helo command rejected: "
                "malformed dns|helo verification failed|helo host not found|helo does not resolve|ehlo does not "
                "resolve|helo name does not resolve|helo doesn't resolve|unresolvable helo|helo lookup failed"}},
-    {.code = "helo-refused-late",
-     .title = "The gateway refuses the name in the sender's HELO",
+    {.code = "helo-name-refused",
+     .title = "The gateway's rules refuse the name in the sender's HELO",
      .phase = Phase::rcpt,
      .party = Party::policy,
      .expected = "250",
-     .why = "A rule of the gateway's does not like the host name that the sender gave in EHLO or HELO, and the gateway "
-            "says so only now.",
+     .why = "A rule of the gateway's forbids the host name that the sender gave in EHLO or HELO. Many gateways say so "
+            "only at RCPT.",
      .advice = "Look in the gateway's HELO rules for the name in the EHLO line above (Postfix: "
                "smtpd_helo_restrictions). The sender should use its full host name, which has an A or AAAA record.",
      .references = {"RFC 5321 4.1.4", "RFC 5321 2.3.5"},

@@ -135,7 +135,8 @@ constexpr Rule kRules[] = {
      .party = Party::gateway,
      .expected = "250",
      .why = "The gateway does not take this sender for now; the sender will try again.",
-     .advice = "Look in the gateway's log at this time for the reason.",
+     .advice = "The reply does not say why; look in the gateway's log for this envelope sender. The usual causes: its "
+               "domain's DNS did not answer, a limit on how much it may send, or too little space in the queue.",
      .references = {"RFC 5321 4.2.3"},
      .fires = "use hello\nS MAIL FROM:<a@b.example>\nG!451 4.3.0 try again later\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 550 5.7.1 Sender refused\nuse bye\n",

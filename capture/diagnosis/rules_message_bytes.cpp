@@ -18,19 +18,40 @@ constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\
 #define PLAIN_HELLO "G 220 gw.example ESMTP\nS EHLO mx.sender.example\nG 250 gw.example\n"
 #define HEADER "S Subject: a test\nS \n"
 
-/// The first message with such bytes, and where they are.
+/// Did the sender declare that the message is binary (RFC 3030)? Then any byte may stand in it.
+bool is_binary(const View& v, const Message& message) {
+  const Event* mail = v.at(message.mail);
+  static constexpr std::string_view kBinary = "BODY=BINARYMIME";
+  if (!message.bdat || mail == nullptr) return false;
+  for (size_t at = 0; at + kBinary.size() <= mail->text.size(); ++at)
+    if (starts_with_nocase(std::string_view(mail->text).substr(at), kBinary)) return true;
+  return false;
+}
+
+/// The body event that holds this byte: of a message in chunks, one of several.
+int32_t body_holding(const View& v, const Message& message, uint64_t offset) {
+  for (int32_t i = std::max(message.body, 0); message.bdat && i < count_of(v); ++i) {
+    const Event& e = *v.at(i);
+    if (e.kind == Event::Kind::body && offset >= e.offset && offset < e.offset + e.bytes) return i;
+  }
+  return message.body;
+}
+
+/// The first message with such bytes, sent where the gateway did not offer `extension` (none: anywhere).
 std::optional<Match> odd_bytes(const View& v, BodyOddities::Seen BodyOddities::*which, uint64_t length,
-                               std::string_view what) {
+                               std::string_view what, std::string_view extension = {}) {
   for (const Message& message : v.messages) {
     const BodyOddities::Seen& seen = message.odd.*which;
-    const Event* body = v.at(message.body);
-    if (seen.count == 0 || body == nullptr || message.odd.ended_at_look_alike) continue;
-    Match m = match_event(v, message.body);
+    const int32_t event = body_holding(v, message, seen.first);
+    const Event* body = v.at(event);
+    if (seen.count == 0 || body == nullptr || message.odd.ended_at_look_alike || is_binary(v, message)) continue;
+    if (!extension.empty() && v.offers(extension, message.body)) continue;
+    Match m = match_event(v, event);
     m.offset = seen.first;
     m.length = length;
-    m.got = fmt::format("{}{}, the first at byte {} of the message",
+    m.got = fmt::format("{}{}, the first at byte {} of the {}",
                         which == &BodyOddities::eight_bit ? std::string() : std::to_string(seen.count) + " ", what,
-                        seen.first - body->offset);
+                        seen.first - body->offset, message.bdat ? "chunk" : "message");
     return m;
   }
   return std::nullopt;
@@ -122,7 +143,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.1.4", "RFC 5321 2.3.8"},
      .fires =
          "use hello mail rcpt data\n" HEADER "S~Hello.\\n.\\n\n!\n+300\nG 421 4.4.2 timeout exceeded\nG fin\nS fin\n",
-     .quiet = "use hello mail rcpt data\n" HEADER "S~Hello.\\n.\\n\n+2\nS .\nuse accepted bye\n",
+     .quiet = "use hello mail rcpt data\n" HEADER "S~Hello.\\n.\\n\n+2\nS~\\r\\n.\\r\\n\nuse accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
        if (stall_of(v) != Stall::at_dot) return std::nullopt;
        Match m = match_stall(v);
@@ -246,8 +267,8 @@ constexpr Rule kRules[] = {
      .fires = PLAIN_HELLO "use mail rcpt data\n" HEADER "S~Gr\nS!~\\xfc\nS~n\\r\\n\nS .\nuse accepted bye\n",
      .quiet = "use hello mail rcpt data\n" HEADER "S~Gr\\xfcn\\r\\n\nS .\nuse accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (v.helo_ok < 0 || v.offers("8BITMIME")) return std::nullopt;
-       return odd_bytes(v, &BodyOddities::eight_bit, 1, "a byte above 127");
+       if (v.helo_ok < 0) return std::nullopt;
+       return odd_bytes(v, &BodyOddities::eight_bit, 1, "a byte above 127", "8BITMIME");
      }},
     {.code = "body-long-lines",
      .title = "Lines of the message are longer than 1000 bytes",

@@ -55,15 +55,15 @@ bool is_known(Verb verb) {
 std::optional<Match> sent_too_soon(const View& v, bool offered) {
   const Event* banner = v.at(v.banner);
   if (banner == nullptr) return std::nullopt;
-  const bool pipelining = v.offers("PIPELINING");
   for (int32_t i = 0; i < count_of(v); ++i) {
     const Event& e = *v.at(i);
     if (e.kind != Event::Kind::command || !is_known(e.verb) || e.at_us < banner->end_us) continue;
     // A BDAT's chunk, a QUIT's silence and STARTTLS have nothing or rules of their own behind them.
     if (e.verb == Verb::bdat || e.verb == Verb::quit || e.verb == Verb::starttls) continue;
     const bool hello = e.verb == Verb::ehlo || e.verb == Verb::helo || e.verb == Verb::lhlo;
-    const bool sync = hello || pipelining;
+    const bool sync = hello || v.offers("PIPELINING", i);
     if (sync != offered || (sync && !ends_group(e.verb)) || (!hello && v.helo_ok < 0)) continue;
+    if (hello && v.offers_pipe_connect(i)) continue;
     const int32_t next = overtaken_by(v, i);
     if (next < 0) continue;
     Match m = match_event(v, next);
@@ -323,34 +323,7 @@ constexpr Rule kRules[] = {
        }
        return std::nullopt;
      }},
-    {.code = "directory-harvest",
-     .title = "The gateway ended the session after a row of unknown recipients",
-     .kind = Rule::Kind::note,
-     .phase = Phase::rcpt,
-     .party = Party::policy,
-     .expected = "recipients that exist",
-     .why = "The sender named many recipients that the gateway refused, and the gateway ended the session: its "
-            "protection against directory harvest attacks.",
-     .advice =
-         "If the sender is unknown, nothing is to be done: it looks for addresses. If it is a partner, its address "
-         "list is stale; have it cleaned, or raise the number of invalid recipients for it (Cisco: directory "
-         "harvest attack prevention of the mail flow policy).",
-     .references = {"RFC 5321 7.3", "RFC 5321 4.2.3"},
 #define UNKNOWN(n) "S RCPT TO:<" n "@gw.example>\nG 550 5.1.1 User unknown\n"
-     .fires = "use hello mail\n" UNKNOWN("a") UNKNOWN("b") UNKNOWN("c") UNKNOWN("d") UNKNOWN("e") "G!fin\nS fin\n",
-     .quiet = "use hello mail\n" UNKNOWN("a") UNKNOWN("b") UNKNOWN("c") UNKNOWN("d") UNKNOWN("e") "use bye\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       if (!v.closed_by(From::gateway) || (v.quit >= 0 && v.quit < v.first_close)) return std::nullopt;
-       size_t refused = 0;
-       for (const Message& message : v.messages)
-         for (const Recipient& r : message.recipients) refused += r.code >= 550 && r.code < 555 ? 1U : 0U;
-       const Event* last = v.last_reply();
-       if (refused < 5 || last == nullptr || (last->phase != Phase::rcpt && last->code != 421)) return std::nullopt;
-       Match m = match_event(v, v.first_close);
-       m.phase = Phase::rcpt;
-       m.got += fmt::format(" after {} refused recipients", refused);
-       return m;
-     }},
     {.code = "same-refusal-for-all",
      .title = "All recipients were refused in the same words",
      .kind = Rule::Kind::note,
@@ -379,7 +352,8 @@ constexpr Rule kRules[] = {
          if (message.recipients[0].code < 400 || !std::all_of(message.recipients.begin(), message.recipients.end(),
                                                               [&](const Recipient& r) { return words(r) == first; }))
            continue;
-         const Rule* rule = judge_reply(*v.at(message.recipients[0].reply), &message);
+         const Rule* rule =
+             judge_reply(*v.at(message.recipients[0].reply), v.at(message.recipients[0].command), &message);
          if (rule != nullptr && rule->code == "rcpt-unknown-user") continue;
          Match m = match_event(v, message.recipients[0].reply);
          m.got = fmt::format("{} times: {}", message.recipients.size(), m.got);

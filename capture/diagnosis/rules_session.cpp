@@ -1,4 +1,5 @@
 // Refusals that can come in any phase after the greeting: 421 and what it says, errors counted, commands out of order.
+#include "capture/diagnosis/session_end.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -13,6 +14,18 @@ bool over_limit_not_read(const View& v, int32_t refusal) {
   const Event* asked = v.at(v.at(refusal)->answers);
   return v.at(refusal)->code == 500 && asked != nullptr && asked->kind == Event::Kind::command &&
          asked->bytes > allowed_bytes(*asked);
+}
+
+/// The gateway gave up waiting and closed the connection without a 421.
+std::optional<Match> closed_on_silence(const View& v) {
+  if (!ordinary_end(v) || !v.closed_by(From::gateway) || v.gateway_owes() || !v.at_least(v.silence_us(), kSlow))
+    return std::nullopt;
+  Match m = match_event(v, v.first_close);
+  m.phase = missing_phase(v);
+  m.got = "silence for " + v.seconds(v.silence_us());
+  m.why = "The sender sent nothing for " + v.seconds(v.silence_us()) + v.looks_like_limit(v.silence_us()) +
+          " of the gateway, which then closed the connection without a 421.";
+  return m;
 }
 
 constexpr Rule kRules[] = {
@@ -74,7 +87,7 @@ constexpr Rule kRules[] = {
                "shutting down|shutdown|service not available|service not active|not accepting network messages|closing "
                "transmission|closing transaction"}},
     {.code = "sender-idle",
-     .title = "The sender fell silent and the gateway closed the session",
+     .title = "The sender fell silent and the gateway ended the session",
      .phase = Phase::idle,
      .party = Party::sender,
      .expected = "the sender's next command",
@@ -86,7 +99,8 @@ constexpr Rule kRules[] = {
      .fires = "use hello\n+300\nG!421 4.4.2 gw.example Error: timeout exceeded\nG fin\nS fin\n",
      .quiet = "use hello\n+1\nG 421 4.3.2 shutting down\nG fin\nS fin\n",
      .reply = {kLater & ~in(Phase::end_of_data), 421, 421, "4.2",
-               "timeout|timed out|time-out|idle too long|idle for too"}},
+               "timeout|timed out|time-out|idle too long|idle for too"},
+     .check = closed_on_silence},
     {.code = "helo-missing",
      .title = "The sender did not introduce itself",
      .phase = Phase::mail,

@@ -50,8 +50,13 @@ std::optional<Match> slow(const View& v, Wait wait, int minutes) {
     if (!e.complete && v.first_close >= 0 && static_cast<int32_t>(i) > v.first_close) continue;
     // A chunk's reply is owed when the chunk has come, which stands behind its command.
     int64_t since = asked->end_us;
-    for (size_t k = static_cast<size_t>(e.answers) + 1; asked->verb == Verb::bdat && k < i; ++k)
-      if (v.events[k].kind == Event::Kind::body) since = std::max(since, v.events[k].end_us);
+    bool whole = true;
+    for (size_t k = static_cast<size_t>(e.answers) + 1; asked->verb == Verb::bdat && k < i; ++k) {
+      if (v.events[k].kind != Event::Kind::body) continue;
+      since = std::max(since, v.events[k].end_us);
+      whole = whole && v.events[k].complete;
+    }
+    if (!whole) continue;  // the sender owed the rest of its chunk
     if (e.at_us - since > longest) longest = e.at_us - since, slowest = static_cast<int32_t>(i);
   }
   if (slowest < 0) return std::nullopt;

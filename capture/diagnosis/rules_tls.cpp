@@ -433,7 +433,8 @@ constexpr Rule kTls[] = {
      .fires = "G 220 gw.example ESMTP\nS EHLO a.example\nG!250 gw.example\nuse bye\n",
      .quiet = "G 220 gw.example ESMTP\nS EHLO a.example\nG~250-gw.example\\r\\n250 STARTTLS\\r\\n\nuse bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (v.verdict != Verdict::no_mail || v.helo_ok < 0 || v.offers("STARTTLS") || v.c.tls || !v.messages.empty())
+       if (v.verdict != Verdict::no_mail || v.helo_ok < 0 || v.offers("STARTTLS", v.helo_ok) || v.c.tls ||
+           !v.messages.empty())
          return std::nullopt;
        size_t asked = 0;
        for (const Event& e : v.events) asked += e.kind == Event::Kind::command && e.verb != Verb::quit ? 1U : 0U;

@@ -31,6 +31,7 @@ std::span<const Rule> rules_mail();
 std::span<const Rule> rules_rcpt();
 std::span<const Rule> rules_content();        ///< what the gateway says of the message itself
 std::span<const Rule> rules_protocol();       ///< commands and replies that the protocol does not allow there
+std::span<const Rule> rules_chunks();         ///< BDAT
 std::span<const Rule> rules_message_bytes();  ///< bytes of messages that it does not allow
 std::span<const Rule> rules_time();           ///< slow replies, stalls, and connections that were forgotten
 std::span<const Rule> rules_data();

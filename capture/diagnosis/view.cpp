@@ -45,7 +45,7 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
         const Event* asked = at(e.answers);
         if (asked != nullptr && e.code >= 200 && e.code < 300 &&
             (asked->verb == Verb::ehlo || asked->verb == Verb::helo || asked->verb == Verb::lhlo))
-          helo_ok = i;
+          helo_ok = i, helos_.push_back(i);
         break;
       }
       case Event::Kind::command:
@@ -136,9 +136,10 @@ bool View::rcpt_accepted_after(int32_t event) const {
   return false;
 }
 
-bool View::offers(std::string_view keyword) const {
-  const Event* hello = at(helo_ok);
-  if (hello == nullptr) return false;
+bool View::offers(std::string_view keyword, int32_t event) const {
+  if (helos_.empty()) return false;
+  const auto behind = std::upper_bound(helos_.begin(), helos_.end(), event);
+  const Event* hello = at(behind == helos_.begin() ? helos_.front() : *(behind - 1));
   std::string_view text = hello->text;
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));

@@ -85,8 +85,13 @@ struct View {
   bool mail_accepted_after(int32_t event) const;
   bool rcpt_accepted_after(int32_t event) const;
 
-  /// Does the last EHLO reply name this extension (capitals)? False if there was none.
-  bool offers(std::string_view keyword) const;
+  /// Does the EHLO reply that held for the event name this extension (capitals)? It is the last before it; for what was
+  /// sent before the first, the first. False if there was none.
+  bool offers(std::string_view keyword, int32_t event) const;
+  /// May the sender begin before the greeting, and go on before the reply to EHLO? (Exim allows it to those it knows.)
+  bool offers_pipe_connect(int32_t event) const {
+    return offers("PIPECONNECT", event) || offers("PIPE_CONNECT", event);
+  }
   /// The reply to this event came later than this; INT64_MAX if none came.
   int64_t answered_at(int32_t event) const;
 
@@ -99,7 +104,8 @@ struct View {
 
  private:
   bool failed_alone(const Message& message) const;
-  std::vector<bool> failed_;  ///< for each message
+  std::vector<int32_t> helos_;  ///< the 2xx replies to EHLO and HELO
+  std::vector<bool> failed_;    ///< for each message
 };
 
 inline int32_t count_of(const View& v) { return static_cast<int32_t>(v.events.size()); }

@@ -125,6 +125,19 @@ void Conversation::State::leave_body() {
   message = -1;
 }
 
+void Conversation::State::look_at_chunk(uint64_t offset, std::string_view bytes) {
+  if (message < 0 || body_cut) return;
+  BodyOddities& odd = messages[static_cast<size_t>(message)].odd;
+  if (const auto zeros = static_cast<uint64_t>(std::count(bytes.begin(), bytes.end(), '\0')); zeros > 0) {
+    if (odd.nul.count == 0) odd.nul.first = offset + bytes.find('\0');
+    odd.nul.count += zeros;
+  }
+  if (odd.eight_bit.count > 0) return;
+  const auto high =
+      std::find_if(bytes.begin(), bytes.end(), [](char c) { return (static_cast<uint8_t>(c) & 0x80U) != 0; });
+  if (high != bytes.end()) odd.eight_bit = {1, offset + static_cast<uint64_t>(high - bytes.begin())};
+}
+
 size_t Conversation::State::read_chunk(std::string_view bytes, uint64_t offset, int64_t at_us) {
   if (body_event < 0) {
     body_start_ = omitted_to = offset;
@@ -133,6 +146,7 @@ size_t Conversation::State::read_chunk(std::string_view bytes, uint64_t offset, 
   }
   const size_t n = std::min<uint64_t>(bytes.size(), chunk_left);
   account_body(offset, bytes.substr(0, n), offset + n);
+  look_at_chunk(offset, bytes.substr(0, n));
   chunk_left -= n;
   Event* event = body_event >= 0 ? &events[static_cast<size_t>(body_event)] : nullptr;
   if (event != nullptr) {
@@ -167,6 +181,7 @@ void Conversation::State::end_message_body() {
   if (message < 0) return;
   Message& m = messages[static_cast<size_t>(message)];
   m.ended = true;
+  if (body_cut) m.odd = {};
   m.bytes = m.body >= 0 ? body_seen : 0;
   if (m.body >= 0 && !body_cut) m.sha256 = digest.hex(m.bytes);
   message = -1;

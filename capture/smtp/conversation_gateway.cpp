@@ -53,8 +53,9 @@ void Conversation::State::finish_reply(bool complete) {
   if (!reply_open) return;
   reply_open = false;
   reply.complete = complete;
-  // A blank line may go unanswered: only a complaint answers it.
-  while (owed.size() > 1 && owed.front().to == Owed::To::blank_line && reply.code < 500) owed.pop_front();
+  // A blank line may go unanswered: only a complaint about its syntax answers it, not the refusal of what follows.
+  const bool complaint = reply.code >= 500 && reply.code <= 503;
+  while (!owed.empty() && owed.front().to == Owed::To::blank_line && !complaint) owed.pop_front();
   const bool early = owed.empty();
   const Owed owes = early ? Owed{} : owed.front();
   reply.answers = early || owes.to == Owed::To::banner ? -1 : owes.event;
@@ -75,7 +76,8 @@ Phase Conversation::State::phase_of_reply(bool early, const Owed& owes) const {
     case Owed::To::banner:
       return Phase::banner;
     case Owed::To::body:
-      return mode == Mode::body && !retaining ? Phase::body : Phase::end_of_data;
+      // A 421 ends the session wherever it is; any other reply takes a look-alike for the end (end_at_look_alike).
+      return mode == Mode::body && (!retaining || reply.code == 421) ? Phase::body : Phase::end_of_data;
     case Owed::To::bdat:
       return Phase::body;
     case Owed::To::bdat_last:  // refused while its chunk still comes?

@@ -209,6 +209,8 @@ struct Conversation::State {
   void finish_body(bool ended);
   void leave_body();
   size_t read_chunk(std::string_view bytes, uint64_t offset, int64_t at_us);
+  /// Counts what of a chunk is no text of a mail. Nothing in it can be taken for its end.
+  void look_at_chunk(uint64_t offset, std::string_view bytes);
   void end_chunk();
   /// BDAT LAST was sent whole.
   void end_message_body();

@@ -88,7 +88,8 @@ struct Recipient {
   uint16_t code = 0;
 };
 
-/// What of a body sent with DATA is no text of a mail, or looks like its end. Known only of a body that was seen whole.
+/// What of a body is no text of a mail, or looks like its end. Known only of a body that was seen whole. Of one sent
+/// with BDAT, whose end is counted, only NUL and 8-bit bytes are looked for.
 struct BodyOddities {
   struct Seen {
     uint64_t count = 0, first = 0;  ///< `first`: offset of the first in the sender's stream

@@ -146,6 +146,23 @@ async def slow_addresses(stage, ip):
     return check
 
 
+async def slow_name_greeted(stage, ip):
+    """The name takes 4 s, the greeting comes after 6 s and the mail is delivered: a note says why it was slow."""
+    sender, gate = await stage.pair(ip)
+    asking = asyncio.create_task(ask(stage.names.port, reverse(ip), PTR))
+    await asyncio.sleep(6)
+    await asking
+    await gate.send(b"220 gw.example ESMTP\r\n")
+    assert await sender.wait(22, 10)
+    await delivered(sender, gate)
+
+    def check(t):
+        assert t["verdict"] == "delivered", t["summary"]
+        seen = [n for n in t["notes"] if n["code"] == "banner-slow-dns-seen"]
+        assert seen and seen[0]["party"] == "dns" and ip in seen[0]["why"], t["notes"]
+    return check
+
+
 async def no_name(stage, ip):
     """No name at all, said at once; the greeting comes after 6 s and the mail is delivered."""
     sender, gate = await stage.pair(ip)
@@ -209,10 +226,11 @@ async def gateway_stops_reading(stage, ip):
 
 
 CASES = {"127.0.9.1": slow_name, "127.0.9.2": slow_for_another_reason, "127.0.9.3": slow_addresses, "127.0.9.4": no_name,
-         "127.0.9.5": prompt, "127.0.9.6": gateway_stops_reading}
+         "127.0.9.5": prompt, "127.0.9.6": gateway_stops_reading, "127.0.9.7": slow_name_greeted}
 NAMES = {"127.0.9.1": ("slow.sender.example", 35.0), "127.0.9.2": ("good.sender.example", 0.01),
-         "127.0.9.3": ("slowforward.sender.example", 0.01)}
-ADDRESSES = {"good.sender.example": ("127.0.9.2", 0.01), "slowforward.sender.example": ("127.0.9.3", 35.0)}
+         "127.0.9.3": ("slowforward.sender.example", 0.01), "127.0.9.7": ("late.sender.example", 4.0)}
+ADDRESSES = {"good.sender.example": ("127.0.9.2", 0.01), "slowforward.sender.example": ("127.0.9.3", 35.0),
+             "late.sender.example": ("127.0.9.7", 0.01)}
 
 
 async def run(options, folder):

@@ -30,6 +30,8 @@ class Group:
             port = free_port()
         elif kind == "unroutable":  # connect() to a multicast address: ENETUNREACH, whatever the host's routes
             host, port = "224.0.0.1", 25
+        elif kind == "unusable":    # a link-local address of no interface: EINVAL, or no IPv6 at all
+            host, port = "[fe80::1]", 25
         elif kind == "silent":      # a full backlog: the kernel drops further SYNs
             port = self._full_backlog()
             args = ["--connect-timeout", "2s"]

@@ -71,8 +71,8 @@ constexpr Known kHelo[] = {
      "helo-unresolvable"},
     {"Postfix", "550 5.7.1 <mx.sender.example>: Helo command rejected: Host not found", Phase::rcpt,
      "helo-unresolvable"},
-    {"Postfix", "501 5.5.2 <b_d>: Helo command rejected: Invalid name", Phase::rcpt, "helo-refused-late"},
-    {"Postfix", "554 5.7.1 <friend>: Helo command rejected: Access denied", Phase::rcpt, "helo-refused-late"},
+    {"Postfix", "501 5.5.2 <b_d>: Helo command rejected: Invalid name", Phase::rcpt, "helo-name-refused"},
+    {"Postfix", "554 5.7.1 <friend>: Helo command rejected: Access denied", Phase::rcpt, "helo-name-refused"},
     {"Exim", "550 HELO should be a FQDN or address literal (See RFC 2821 4.1.1.1)", Phase::helo, "helo-not-fqdn"},
     {"Exim, cPanel", "550 Bad HELO - Host impersonating [gw.example]", Phase::rcpt, "helo-own-name"},
     {"Microsoft 365", "550 5.7.506 Access Denied, Bad HELO", Phase::mail, "helo-own-name"},
@@ -303,7 +303,7 @@ TEST_CASE("a bounce that is refused without a better reason has a kind of its ow
     return played.transcript.breakdown->code;
   };
   CHECK(broke("use hello\nS MAIL FROM:<>\nG 250 ok\nS RCPT TO:<b@gw.example>\nG 550 5.7.1 No.\nuse bye\n") ==
-        "bounce-refused");
+        "rcpt-bounce-refused");
   CHECK(broke("use hello\nS MAIL FROM:<>\nG 250 ok\nS RCPT TO:<b@gw.example>\nG 450 4.2.0 Greylisted\nuse bye\n") ==
         "greylisted");
   CHECK(broke("use hello\nS MAIL FROM:<>\nG 550 5.7.1 No.\nuse bye\n") == "bounces-refused");

@@ -15,6 +15,14 @@ USES = {  # what many scenarios have in common: "use hello mail"
     "body": ["> Subject: a test", "> ", "> Hello.", "> ."],
     "accepted": ["< 250 2.0.0 Ok: queued as 4F1A2B3C4D"],
     "bye": ["> QUIT", "< 221 2.0.0 Bye", "<.fin", ">.fin"],
+    "plain-hello": ["< 220 gw.example ESMTP", "> EHLO mx.sender.example", "< 250 gw.example"],
+    "starttls": ["< 220 gw.example ESMTP", "> EHLO mx.sender.example", '<"250-gw.example\\r\\n250 STARTTLS\\r\\n"',
+                 "> STARTTLS", "< 220 2.0.0 Ready to start TLS"],
+    "client-hello": ['>"\\x16\\x03\\x01\\x00\\x31\\x01\\x00\\x00\\x2d\\x03\\x03aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb'
+                     '\\x00\\x00\\x02\\x13\\x01\\x01\\x00\\x00\\x02\\x00\\x00"'],
+    "server-hello": ['<"\\x16\\x03\\x03\\x00\\x2c\\x02\\x00\\x00\\x28\\x03\\x03aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb'
+                     '\\x00\\x13\\x01\\x00\\x00\\x00"'],
+    "certificate": ['<"\\x16\\x03\\x03\\x00\\x07\\x0b\\x00\\x00\\x03\\x00\\x00\\x00"'],
 }
 
 
