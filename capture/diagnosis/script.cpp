@@ -94,7 +94,7 @@ SessionFacts script_facts() {
 
 class Player {
  public:
-  explicit Player(std::function<void(const Record&)> tap) : analyzer_(script_facts()), tap_(std::move(tap)) {
+  Player(const SessionFacts& facts, std::function<void(const Record&)> tap) : analyzer_(facts), tap_(std::move(tap)) {
     tell(analyzer_.facts());
   }
 
@@ -301,8 +301,18 @@ class Player {
 }  // namespace
 
 PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap) {
-  Player player(tap);
+  SessionFacts facts = script_facts();
   size_t number_of_line = 0;
+  try {
+    if (constexpr std::string_view kSees = "sees-port "; script.starts_with(kSees)) {
+      const size_t end = std::min(script.find('\n'), script.size());
+      facts.sees_port = static_cast<uint16_t>(count(script.substr(kSees.size(), end - kSees.size())));
+      script.remove_prefix(std::min(end + 1, script.size()));
+    }
+  } catch (const std::invalid_argument& error) {
+    return {fmt::format("line 1: {}", error.what()), {}, {}};
+  }
+  Player player(facts, tap);
   try {
     while (!script.empty()) {
       ++number_of_line;

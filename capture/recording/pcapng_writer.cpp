@@ -259,6 +259,7 @@ void PcapngFlow::open(std::string& out, const SessionFacts& facts) {
       .text("sender_ip", facts.sender.ip)
       .number("sender_port", facts.sender.port);
   json.text("gateway_ip", facts.gateway.ip).number("gateway_port", facts.gateway.port).text("sees", facts.sees);
+  if (facts.sees_port != 0) json.number("sees_port", facts.sees_port);
   json.text("filter", facts.filter).text("body_policy", facts.body_policy).number("body_limit", facts.body_limit);
   if (const auto& syn = facts.syn)
     json.number("syn_ttl", int{syn->ttl})

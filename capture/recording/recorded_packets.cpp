@@ -49,6 +49,7 @@ SessionFacts facts_of(const json& j) {
   f.sender = {text(j, "sender_ip"), number<uint16_t>(j, "sender_port")};
   f.gateway = {text(j, "gateway_ip"), number<uint16_t>(j, "gateway_port")};
   f.sees = text(j, "sees");
+  f.sees_port = number<uint16_t>(j, "sees_port");
   f.filter = text(j, "filter");
   f.body_policy = text(j, "body_policy");
   f.body_limit = number<uint64_t>(j, "body_limit");

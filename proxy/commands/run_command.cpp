@@ -72,7 +72,7 @@ bool refused(const Settings& settings) {
   std::vector<SettingsIssue> faults = contradictions(settings);
   for (SettingsIssue& issue : unavailable(settings)) faults.push_back(std::move(issue));
   for (const SettingsIssue& issue : faults) fmt::print(stderr, "smtpscope: {}: {}\n", issue.pointer, issue.message);
-  if (settings.listeners.empty() || settings.gateway.address.host.empty())
+  if (!faults.empty() && (settings.listeners.empty() || settings.gateway.address.host.empty()))
     fmt::print(stderr, "smtpscope: on the command line: --listen 0.0.0.0:25 --gateway 10.0.0.1:25\n");
   return !faults.empty();
 }
@@ -156,8 +156,10 @@ ExitCode run(const Arguments& arguments) {
   };
 
   Proxy proxy(settings, match);
-  for (const std::string& address : proxy.addresses())
-    spdlog::info("listening on {}, gateway {}, store {}", address, format_host_port(settings.gateway.address),
+  for (size_t i = 0; i < proxy.addresses().size(); ++i)
+    spdlog::info("listening on {}, gateway {}, store {}", proxy.addresses()[i],
+                 settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
+                                                                : format_host_port(settings.gateway.address),
                  settings.store.path);
   return Supervisor(proxy, settings.drain_ms).run() == 0 ? ExitCode::ok : ExitCode::failed;
 }

@@ -35,12 +35,20 @@ Address address_of(const HostPort& at, const char* what) {
   throw std::runtime_error(fmt::format("{}: {} is no IP address", what, at.host));
 }
 
+std::string cannot_listen(const ListenerSettings& listener, const Address& address, int error) {
+  const char* hint = error == EADDRINUSE ? " (ss -ltnp shows by whom)"
+                     : error == EPERM && listener.accept == Accept::tproxy
+                         ? " (\"accept\": \"tproxy\" needs root or CAP_NET_ADMIN)"
+                         : "";
+  return fmt::format("cannot listen on {}: {}{}", shown(endpoint_of(address)), std::strerror(error), hint);
+}
+
 }  // namespace
 
 Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std::make_shared<RelayContext>()) {
   raise_descriptor_limit();
   context_->settings = settings;
-  context_->gateway = address_of(settings.gateway.address, "gateway");
+  if (settings.gateway.address.port != 0) context_->gateway = address_of(settings.gateway.address, "gateway");
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
   context_->instance = new_ulid(now.count());
@@ -53,26 +61,22 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) : context_(std:
   const RecoveryReport recovered = recover(settings.store.path, context_->instance);
   for (const std::string& problem : recovered.problems) spdlog::warn("recovery: {}", problem);
   const uint32_t count = std::max<uint32_t>(1, settings.workers);
-  std::vector<std::vector<Fd>> sockets(count);
+  std::vector<std::vector<ListeningSocket>> sockets(count);
   for (const ListenerSettings& listener : settings.listeners) {
     const Address address = address_of(listener.address, "listener");
-    if (const int error = port_taken(address); error != 0)
-      throw std::runtime_error(fmt::format("cannot listen on {}: {}{}", shown(endpoint_of(address)),
-                                           std::strerror(error),
-                                           error == EADDRINUSE ? " (ss -ltnp shows by whom)" : ""));
+    if (const int error = port_taken(address, listener.accept == Accept::tproxy); error != 0)
+      throw std::runtime_error(cannot_listen(listener, address, error));
   }
   for (const ListenerSettings& listener : settings.listeners) {
     Address address = address_of(listener.address, "listener");
     for (uint32_t i = 0; i < count; ++i) {
-      const int fd = listen_on(address);
-      if (fd < 0)
-        throw std::runtime_error(
-            fmt::format("cannot listen on {}: {}", shown(endpoint_of(address)), std::strerror(-fd)));
+      const int fd = listen_on(address, listener.accept == Accept::tproxy);
+      if (fd < 0) throw std::runtime_error(cannot_listen(listener, address, -fd));
       if (i == 0) {
         address = local_address(fd);  // a port of 0 is now a number, the same for all workers
         addresses_.push_back(shown(endpoint_of(address)));
       }
-      sockets[i].emplace_back(fd);
+      sockets[i].push_back({Fd(fd), listener.accept});
     }
   }
   for (uint32_t i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets[i])));

@@ -10,6 +10,7 @@
 
 #include "capture/store/instance.h"
 #include "config/units.h"
+#include "proxy/relay/gateway_leg.h"
 
 namespace smtpscope {
 namespace {
@@ -38,7 +39,8 @@ Worker& worker_of(T* handle) {
 
 }  // namespace
 
-Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners) : context_(std::move(context)) {
+Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners)
+    : context_(std::move(context)) {
   if (uv_loop_init(&loop_) != 0) throw std::runtime_error("no event loop: out of descriptors or memory");
   auto wake = std::make_unique<uv_async_t>();
   auto burial = std::make_unique<uv_check_t>();
@@ -58,9 +60,11 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
   resume_timer_ = make_timer(&loop_, this);
   look_timer_ = make_timer(&loop_, this);
   poller_ = std::make_unique<Poller>(&loop_, &Session::on_ready);
-  for (Fd& fd : listeners) {
+  for (ListeningSocket& socket : listeners) {
     Listener listener;
-    listener.fd = std::move(fd);
+    listener.own = local_address(socket.fd.get());
+    listener.fd = std::move(socket.fd);
+    listener.accept = socket.accept;
     listeners_.push_back(std::move(listener));
   }
   recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate);
@@ -162,23 +166,21 @@ void Worker::accept_some(Listener& listener, int most) {
 }
 
 bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
-  const bool as_sender = context_->settings.gateway.present == Present::sender &&
-                         peer.storage.ss_family == context_->gateway.storage.ss_family;
-  const char* sees = "proxy";
-  int gateway = -EADDRNOTAVAIL;
-  Endpoint from = endpoint_of(peer);
-  if (as_sender) {
-    if (const auto source = make_address(from.ip, 0)) gateway = connect_to(context_->gateway, &*source);
-    if (gateway >= 0) sees = "sender";
+  Address to = context_->gateway;
+  if (listener.accept == Accept::tproxy) {
+    const auto dialled = diverted_from(sender.get(), listener.own);
+    if (!dialled) return refuse_undiverted(sender, peer), true;
+    to = *dialled;
   }
-  const bool bind_failed = gateway == -EADDRNOTAVAIL || gateway == -EPERM || gateway == -EACCES;
-  if (gateway < 0 && bind_failed) gateway = connect_to(context_->gateway, nullptr);
+  const GatewayLeg leg = open_gateway_leg(to, peer, context_->settings.gateway.present);
+  const int gateway = leg.fd;
   if (gateway < 0 && out_of_descriptors(-gateway)) {
     listener.parked = std::move(sender);
     listener.peer = peer;
     pause();
     return false;
   }
+  Endpoint from = endpoint_of(peer);
   const uint64_t icid = context_->gate->next_icid();
   std::unique_ptr<CaptureSession> capture;
   if (auto entry = context_->gate->admit(from.ip)) {
@@ -190,8 +192,9 @@ bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
     facts.instance = context_->instance;
     facts.sender = std::move(from);
     facts.syn = syn_of(sender.get());
-    facts.gateway = {context_->settings.gateway.address.host, context_->settings.gateway.address.port};
-    facts.sees = sees;
+    facts.gateway = endpoint_of(to);
+    facts.sees = leg.sees;
+    facts.sees_port = leg.sees_port;
     facts.filter = std::move(*entry);
     facts.body_policy = policy_name(context_->settings.capture.body);
     facts.body_limit = context_->settings.capture.body_limit;
@@ -210,6 +213,17 @@ bool Worker::begin(Listener& listener, Fd sender, const Address& peer) {
   sessions_.emplace(number, std::move(session));
   started.start();
   return true;
+}
+
+/// To a listener for diverted connections, straight: there is no gateway that it was meant for.
+void Worker::refuse_undiverted(const Fd& sender, const Address& peer) {
+  reset_on_close(sender.get());
+  if (std::exchange(undiverted_said_, true)) return;
+  spdlog::warn(
+      "{} connected straight to a listener for diverted connections (\"accept\": \"tproxy\") and was reset, as all "
+      "such connections are; senders have to connect to the gateway's address, and `smtpscope divert status` tells "
+      "whether the kernel diverts them",
+      endpoint_of(peer).ip);
 }
 
 void Worker::pause() {

@@ -28,15 +28,21 @@ namespace smtpscope {
 /// What all workers share; immutable but for the gate.
 struct RelayContext {
   Settings settings;
-  Address gateway;
+  Address gateway;       ///< of connections that were not diverted on their way to one
   std::string instance;  ///< ULID of this run
   std::shared_ptr<CaptureGate> gate;
+};
+
+/// A listening socket, and how connections come to it.
+struct ListeningSocket {
+  Fd fd;
+  Accept accept = Accept::direct;
 };
 
 class Worker {
  public:
   /// Takes over listening sockets. Throws std::runtime_error if libuv has no loop to give.
-  Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners);
+  Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -66,6 +72,8 @@ class Worker {
   struct Listener {
     Worker* worker = nullptr;
     Fd fd;
+    Accept accept = Accept::direct;
+    Address own;  ///< where it listens
     UvPtr<uv_poll_t> poll;
     Fd parked;  ///< accepted, but there was no descriptor left for its gateway leg
     Address peer;
@@ -76,6 +84,7 @@ class Worker {
   void accept_some(Listener& listener, int most);
   /// False if descriptors ran out: `sender` is then parked.
   bool begin(Listener& listener, Fd sender, const Address& peer);
+  void refuse_undiverted(const Fd& sender, const Address& peer);
   void listen(Listener& listener);
   void pause();
   void resume();
@@ -97,7 +106,8 @@ class Worker {
   std::vector<std::unique_ptr<Session>> graveyard_;
   uint64_t numbered_ = 0;
   bool accepting_ = true, paused_ = false;
-  bool dns_failed_ = false;  ///< said in the log
+  bool dns_failed_ = false;       ///< said in the log
+  bool undiverted_said_ = false;  ///< said in the log
 
   BatchQueue queue_;
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();

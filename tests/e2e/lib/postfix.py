@@ -15,7 +15,7 @@ from lib.smtpscope import free_port
 
 PASSWORD = "correct-horse"
 MASTER = """\
-127.0.0.1:{port} inet n - n - 100 smtpd
+{listen} inet n - n - 100 smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -36,8 +36,12 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    def __init__(self, folder):
-        self.folder, self.port = Path(folder), free_port()
+    def __init__(self, folder, namespace=None):
+        """On a free port of 127.0.0.1; or in a network namespace, on port 25 of all its addresses, as open to strangers as a
+        gateway is: with mail for example.test only."""
+        self.folder, self.namespace = Path(folder), namespace
+        self.wrapper = ("ip", "netns", "exec", namespace) if namespace else ()
+        self.port = 25 if namespace else free_port()
         self.config, self.log_path = self.folder / "config", self.folder / "maillog"
         self.config.mkdir(parents=True)
         for path in [self.folder, *self.folder.parents]:  # its daemons run as user postfix and must get through
@@ -48,13 +52,14 @@ class Postfix:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gw.example.test",
                         "-keyout", str(self.config / "key.pem"), "-out", str(self.config / "cert.pem")],
                        check=True, capture_output=True)
-        (self.config / "master.cf").write_text(MASTER.format(port=self.port))
+        (self.config / "master.cf").write_text(MASTER.format(listen="25" if namespace else f"127.0.0.1:{self.port}"))
         (self.config / "main.cf").write_text(f"""\
 compatibility_level = 3.6
 myhostname = gw.example.test
 mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+inet_interfaces = {"all" if namespace else "127.0.0.1"}
+inet_protocols = {"all" if namespace else "ipv4"}
+smtpd_peername_lookup = {"no" if namespace else "yes"}
 queue_directory = {self.folder}/queue
 data_directory = {self.folder}/data
 maillog_file = {self.log_path}
@@ -67,7 +72,7 @@ alias_database =
 local_recipient_maps =
 default_transport = discard:
 relay_transport = discard:
-smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_relay_restrictions = permit_mynetworks, {"reject_unauth_destination" if namespace else "reject"}
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {self.config}/cert.pem
 smtpd_tls_key_file = {self.config}/key.pem
@@ -93,14 +98,20 @@ smtpd_client_connection_rate_limit = 0
         for name in ("queue", "data"):
             (self.folder / name).mkdir()
         shutil.chown(self.folder / "data", "postfix", "postfix")
-        done = subprocess.run(["postfix", "-c", str(self.config), "start"], capture_output=True, text=True, check=False)
+        done = subprocess.run([*self.wrapper, "postfix", "-c", str(self.config), "start"], capture_output=True, text=True, check=False)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(10).startswith(b"220"):
-                    return self
+            if self._answers():
+                return self
             time.sleep(0.1)
         raise AssertionError(f"Postfix does not answer: {done.stdout}{done.stderr}{self.log()[-2000:]}")
+
+    def _answers(self):
+        if self.namespace:  # asked without a connection, which would stand in the log
+            asked = subprocess.run([*self.wrapper, "ss", "-Hltn", "sport", "=", "25"], capture_output=True, text=True, check=False)
+            return bool(asked.stdout.strip())
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(10).startswith(b"220")
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -113,4 +124,4 @@ smtpd_client_connection_rate_limit = 0
         return set(re.findall(r"postfix/discard\[\d+\]: (\w+): .*status=sent", self.log()))
 
     def stop(self):
-        subprocess.run(["postfix", "-c", str(self.config), "stop"], capture_output=True, check=False)
+        subprocess.run([*self.wrapper, "postfix", "-c", str(self.config), "stop"], capture_output=True, check=False)
