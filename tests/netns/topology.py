@@ -8,10 +8,13 @@ The sender has one host number for each role: CAPTURED is in the configuration, 
 OUTSIDE is a stranger.
 """
 import os
+import re
 import subprocess
+import sys
 import time
 
 CAPTURED, CAPTURED_TOO, EXCLUDED, OUTSIDE = 10, 11, 12, 20
+KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], 9), 1)"
 GATEWAY = {4: "10.88.2.25", 6: "fd88:2::25"}
 
 
@@ -79,8 +82,9 @@ class Topology:
         """The first packets of a link may be lost until both ends are up."""
         for version in (4, 6):
             deadline = time.monotonic() + 10
-            while self.run("sender", "ping", f"-{version}", "-c1", "-W1", GATEWAY[version], check=False).returncode != 0:
+            while "refused" not in self.run("sender", sys.executable, "-c", KNOCK, GATEWAY[version], check=False).stderr:
                 assert time.monotonic() < deadline, f"no way from the sender to the gateway with IPv{version}"
+                time.sleep(0.1)
 
     def __exit__(self, *_):
         for name in self.names.values():
@@ -98,7 +102,7 @@ def snapshot(net, who="middle"):
         "rules6": net.run(who, "ip", "-6", "rule", "show").stdout,
         "routes4": net.run(who, "ip", "-4", "route", "show", "table", "all").stdout,
         "routes6": net.run(who, "ip", "-6", "route", "show", "table", "all").stdout,
-        "links": net.run(who, "ip", "-d", "link", "show").stdout if net.bridged else "",
+        "links": re.sub(r"_timer +[\d.]+", "_timer", net.run(who, "ip", "-d", "link", "show").stdout),
         "settings": "\n".join(kept),
     }
 
@@ -132,9 +136,11 @@ table inet firewall {
     ct state established,related accept
     meta mark 0x1 counter drop
   }
-  chain mark { type filter hook prerouting priority mangle; meta mark set meta mark or 0x1000000 ct mark set 0x2000000; }
+  chain marks { type filter hook prerouting priority mangle; meta mark set meta mark or 0x1000000 ct mark set 0x2000000; }
 }
-table ip smtpscope { chain other { type filter hook input priority 5; } }
+table ip smtpscope {
+  chain other { type filter hook input priority 5; }
+}
 """)
     run("ip", "-n", middle, "rule", "add", "priority", "1000", "fwmark", "0x10/0xff", "lookup", "200")
     run("ip", "-n", middle, "rule", "add", "priority", "25025", "from", "192.0.2.0/24", "lookup", "25025")
