@@ -30,6 +30,7 @@ showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
+virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
@@ -38,7 +39,7 @@ postlog unix-dgram n - n - 1 postlogd
 class Postfix:
     def __init__(self, folder, namespace=None):
         """On a free port of 127.0.0.1; or in a network namespace, on port 25 of all its addresses, as open to strangers as a
-        gateway is: with mail for example.test only."""
+        gateway is: with mail for example.test only, which it keeps (see mails())."""
         self.folder, self.namespace = Path(folder), namespace
         self.wrapper = ("ip", "netns", "exec", namespace) if namespace else ()
         self.port = 25 if namespace else free_port()
@@ -71,7 +72,12 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 default_transport = discard:
-relay_transport = discard:
+relay_transport = {"virtual:" if namespace else "discard:"}
+virtual_mailbox_base = {self.folder}/mail
+virtual_mailbox_maps = static:box/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_client_port_logging = {"yes" if namespace else "no"}
 smtpd_relay_restrictions = permit_mynetworks, {"reject_unauth_destination" if namespace else "reject"}
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {self.config}/cert.pem
@@ -95,8 +101,9 @@ smtpd_client_connection_rate_limit = 0
         os.chmod(base, 0o644)
 
     def start(self):
-        for name in ("queue", "data"):
+        for name in ("queue", "data", "mail"):
             (self.folder / name).mkdir()
+        os.chmod(self.folder / "mail", 0o777)
         shutil.chown(self.folder / "data", "postfix", "postfix")
         done = subprocess.run([*self.wrapper, "postfix", "-c", str(self.config), "start"], capture_output=True, text=True, check=False)
         deadline = time.monotonic() + 20
@@ -122,6 +129,15 @@ smtpd_client_connection_rate_limit = 0
 
     def delivered(self):
         return set(re.findall(r"postfix/discard\[\d+\]: (\w+): .*status=sent", self.log()))
+
+    def mails(self):
+        """The messages that a Postfix in a namespace was given, in the order of their arrival, as bytes."""
+        paths = sorted((self.folder / "mail" / "box").glob("new/*"), key=lambda path: path.stat().st_mtime_ns)
+        return [path.read_bytes() for path in paths]
+
+    def clients(self):
+        """(address, port) of all that connected, where Postfix runs in a namespace."""
+        return re.findall(r"postfix/smtpd\[\d+\]: connect from \S+?\[(\S+)\]:(\d+)", self.log())
 
     def stop(self):
         subprocess.run([*self.wrapper, "postfix", "-c", str(self.config), "stop"], capture_output=True, check=False)
