@@ -35,6 +35,7 @@ struct SessionFacts {
   Endpoint sender;         ///< the one that the PROXY header names, if one came and did
   Endpoint gateway;
   std::string sees;                  ///< sender | proxy | proxy-header; empty if unknown
+  uint16_t sees_port = 0;            ///< sees sender: the port that the gateway sees, if not the sender's own; else 0
   std::string filter;                ///< the entry of capture.senders that matched
   std::string body_policy = "full";  ///< full | headers | none
   uint64_t body_limit = 0;           ///< bytes of each body kept; 0: no limit

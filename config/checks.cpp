@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
@@ -28,6 +29,13 @@ bool leads_back(const HostPort& listener, const HostPort& gateway) {
          is_wildcard(gateway.host);
 }
 
+/// Do all connections come with the address that they were going to?
+bool only_diverted(const Settings& settings) {
+  return !settings.listeners.empty() &&
+         std::all_of(settings.listeners.begin(), settings.listeners.end(),
+                     [](const ListenerSettings& l) { return l.accept == Accept::tproxy; });
+}
+
 }  // namespace
 
 std::vector<SettingsIssue> contradictions(const Settings& settings) {
@@ -36,7 +44,7 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
     issues.push_back(
         {"/listeners", "no listener: say where senders connect to, as in [{\"address\": \"0.0.0.0:25\"}]"});
   }
-  if (settings.gateway.address.port == 0) {
+  if (settings.gateway.address.port == 0 && !only_diverted(settings)) {
     issues.push_back({"/gateway/address", "no gateway: say where mail goes to, as in \"10.0.0.1:25\""});
   }
   if (settings.control.listen && !is_loopback(settings.control.listen->host) && settings.control.token_file.empty()) {
@@ -63,6 +71,9 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
     if (listener.header_timeout_ms == 0 || listener.header_timeout_ms > kMaxHeaderTimeoutMs) {
       issues.push_back({fmt::format("/listeners/{}/header_timeout", i), "must be from \"1ms\" to \"1m\""});
     }
+    if (listener.accept == Accept::tproxy && listener.address.port == 0)
+      issues.push_back(
+          {fmt::format("/listeners/{}/address", i), "port 0: the kernel has to be told where to divert to"});
     // A diverted connection is meant for the gateway's own address.
     if (listener.accept != Accept::tproxy && leads_back(listener.address, settings.gateway.address)) {
       issues.push_back({"/gateway/address", fmt::format("is the listener {} itself: mail would go round in a circle",
@@ -77,11 +88,6 @@ std::vector<SettingsIssue> unavailable(const Settings& settings) {
   const auto add = [&](std::string pointer, std::string_view what) {
     issues.push_back({std::move(pointer), fmt::format("{} is not available in this version yet", what)});
   };
-  for (size_t i = 0; i < settings.listeners.size(); ++i) {
-    const Accept accept = settings.listeners[i].accept;
-    const std::string pointer = fmt::format("/listeners/{}/accept", i);
-    if (accept == Accept::tproxy) add(pointer, "\"tproxy\"");
-  }
   if (settings.starttls == StartTlsMode::intercept) add("/starttls/mode", "\"intercept\"");
   if (settings.starttls == StartTlsMode::hide) add("/starttls/mode", "\"hide\"");
   if (settings.store.injection_log) add("/store/injection_log", "writing injection logs");
@@ -90,14 +96,19 @@ std::vector<SettingsIssue> unavailable(const Settings& settings) {
 
 std::vector<SettingsIssue> unresolved_senders(const Settings& settings) {
   std::vector<SettingsIssue> issues;
+  const bool diverts = std::any_of(settings.listeners.begin(), settings.listeners.end(),
+                                   [](const ListenerSettings& l) { return l.accept == Accept::tproxy; });
   const auto scan = [&](const std::vector<std::string>& entries, std::string_view list) {
     for (size_t i = 0; i < entries.size(); ++i) {
       const auto spec = parse_sender_spec(entries[i]);
       if (!spec || !spec->needs_dns()) continue;
       issues.push_back(
           {fmt::format("/capture/{}/{}", list, i),
-           fmt::format("{} is a name, and names are not looked up in this version yet: it matches no sender",
-                       quoted(entries[i]))});
+           fmt::format("{} is a name, and names are not looked up in this version yet: it matches no sender{}",
+                       quoted(entries[i]),
+                       !diverts            ? ""
+                       : list == "exclude" ? ", and `divert on` refuses it: whom it means would be diverted"
+                                           : ", and `divert on` cannot have the kernel divert it")});
     }
   };
   scan(settings.capture.senders, "senders");

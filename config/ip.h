@@ -40,6 +40,8 @@ class IpAddress {
 
   /// The address after this one; the last one of all wraps to ::.
   constexpr IpAddress next() const { return IpAddress(high_ + (low_ == ~uint64_t{0} ? 1 : 0), low_ + 1); }
+  /// The address before this one; that of :: wraps to the last one of all.
+  constexpr IpAddress previous() const { return IpAddress(high_ - (low_ == 0 ? 1 : 0), low_ - 1); }
   /// First and last address of the network of `bits` leading bits (0..32 for IPv4, 0..128 for IPv6) that holds this
   /// one.
   IpAddress network(unsigned bits) const;

@@ -22,17 +22,21 @@ constexpr std::array<std::string_view, 4> kLogLevel{"error", "warn", "info", "de
 // The lambdas below have no captures; this gives their return type once.
 #define SMTPSCOPE_FIELD(expression) [](Settings& s, [[maybe_unused]] size_t i) -> OptionField { return &(expression); }
 
-constexpr std::array<Option, 23> kOptions{{
+constexpr std::array<Option, 25> kOptions{{
     {.pointer = "/listeners/*/address",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.listeners[i].address),
-     .help = "Address and port on which senders are awaited. 0.0.0.0 and [::] are all addresses of this host.",
+     .help =
+         "Address and port on which senders are awaited. 0.0.0.0 and [::] are all addresses of this host. With "
+         "\"accept\": \"tproxy\" it is where the kernel hands over what it diverts: a port that nobody dials, as in "
+         "\"0.0.0.0:10025\" and \"[::]:10025\".",
      .required = true},
     {.pointer = "/listeners/*/accept",
      .kind = OptionKind::choice,
      .field = SMTPSCOPE_FIELD(s.listeners[i].accept),
-     .help = "How connections come: \"direct\" to this address, diverted by the kernel (\"tproxy\"), or from a load "
-             "balancer that sends a PROXY header (\"proxy-protocol\").",
+     .help = "How connections come: \"direct\" to this address, diverted by the kernel on their way to the gateway "
+             "(\"tproxy\"; see `smtpscope divert`), or from a load balancer that sends a PROXY header "
+             "(\"proxy-protocol\"). A diverted connection goes on to the address that its sender dialled.",
      .choices = kAccept},
     {.pointer = "/listeners/*/trusted",
      .kind = OptionKind::addresses,
@@ -47,7 +51,9 @@ constexpr std::array<Option, 23> kOptions{{
     {.pointer = "/gateway/address",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.gateway.address),
-     .help = "Address and port of the mail gateway behind the proxy."},
+     .help = "Address and port of the mail gateway behind the proxy. Where all listeners are \"tproxy\" it may be left "
+             "out: the gateway is then whatever the sender dialled on port 25. If it stands there, `smtpscope divert` "
+             "takes its port in place of 25 and, of its family, diverts only what goes to this address."},
     {.pointer = "/gateway/present",
      .kind = OptionKind::choice,
      .field = SMTPSCOPE_FIELD(s.gateway.present),
@@ -88,6 +94,18 @@ constexpr std::array<Option, 23> kOptions{{
      .kind = OptionKind::size_limit,
      .field = SMTPSCOPE_FIELD(s.capture.body_limit),
      .help = "At most so much of each message is written to disk."},
+    {.pointer = "/divert/destinations",
+     .kind = OptionKind::addresses,
+     .field = SMTPSCOPE_FIELD(s.divert.destinations),
+     .help =
+         "Only connections to these addresses are diverted, IPv4 and IPv6: the gateway's addresses, where it has more "
+         "than the one in \"gateway\". Without them \"gateway\" decides."},
+    {.pointer = "/divert/bridge",
+     .kind = OptionKind::text,
+     .field = SMTPSCOPE_FIELD(s.divert.bridge),
+     .help =
+         "The bridge (as in \"br0\") through which the senders reach the gateway, where this host does not route but "
+         "bridge between them. It needs br_netfilter, and a \"tproxy\" listener on the gateway's own port."},
     {.pointer = "/starttls/mode",
      .kind = OptionKind::choice,
      .field = SMTPSCOPE_FIELD(s.starttls),
@@ -163,10 +181,11 @@ constexpr auto kAll = [] {
   return all;
 }();
 
-constexpr std::array<OptionSection, 8> kSections{{
+constexpr std::array<OptionSection, 9> kSections{{
     {"/listeners", "Where senders connect to. A list, one object each."},
     {"/gateway", "The mail gateway that the sessions are relayed to."},
     {"/capture", "What is recorded."},
+    {"/divert", "What `smtpscope divert` asks of the kernel, besides whom \"capture\" names."},
     {"/starttls", "Encrypted sessions."},
     {"/store", "Where recordings and transcripts go, and for how long."},
     {"/control", "Health checks and metrics of a running proxy."},
@@ -309,7 +328,7 @@ std::optional<Error> check_entry(const Option& option, std::string_view entry) {
     return Error{"\"any\" would let everybody say who they are: name the load balancers' addresses"};
   }
   if (option.kind == OptionKind::addresses && spec->needs_dns()) {
-    return Error{fmt::format("{} is a name: only addresses, networks and ranges can be trusted", quoted(entry))};
+    return Error{fmt::format("{} is a name: only addresses, networks and ranges can stand here", quoted(entry))};
   }
   return std::nullopt;
 }

@@ -107,4 +107,20 @@ std::optional<std::string_view> SenderFilter::match(const IpAddress& address) co
   return names_[static_cast<size_t>(index)];
 }
 
+std::vector<SenderFilter::Range> SenderFilter::ranges(IpAddress::Family family) const {
+  const bool v4 = family == IpAddress::Family::v4;
+  const Stretches& stretches = v4 ? v4_ : v6_;
+  std::vector<Range> out;
+  for (size_t i = 0; i < stretches.starts.size(); ++i) {
+    if (stretches.entries[i] == kNone) continue;
+    const IpAddress first = stretches.starts[i];
+    IpAddress last = i + 1 < stretches.starts.size() ? stretches.starts[i + 1].previous() : v4 ? kLastV4 : kLastV6;
+    if (!out.empty() && out.back().last.next() == first)
+      out.back().last = last;
+    else
+      out.push_back({first, last});
+  }
+  return out;
+}
+
 }  // namespace smtpscope

@@ -25,6 +25,14 @@ class SenderFilter {
   /// The text lives as long as the filter.
   std::optional<std::string_view> match(const IpAddress& address) const;
 
+  /// All addresses of a family that match(), as the fewest disjoint ranges, ascending; first and last both included.
+  struct Range {
+    IpAddress first;
+    IpAddress last;
+    bool operator==(const Range&) const = default;
+  };
+  std::vector<Range> ranges(IpAddress::Family family) const;
+
   /// Entries (of either list) that need DNS. They match nothing.
   const std::vector<std::string>& unresolved() const { return unresolved_; }
 

@@ -30,7 +30,7 @@ struct ListenerSettings {
 };
 
 struct GatewaySettings {
-  HostPort address;
+  HostPort address;  ///< port 0: not given, connections go on to where they were diverted from
   Present present = Present::proxy;
   uint64_t connect_timeout_ms = 0;  ///< 0: as long as the operating system tries
 };
@@ -42,6 +42,11 @@ struct CaptureSettings {
   uint64_t for_ms = 0;    ///< capture ends after so long; 0: no limit
   BodyPolicy body = BodyPolicy::full;
   uint64_t body_limit = 1024 * 1024;  ///< bytes of each body kept; 0: no limit
+};
+
+struct DivertSettings {
+  std::vector<std::string> destinations;  ///< empty: the gateway's address, in the other family any
+  std::string bridge;                     ///< empty: this host routes
 };
 
 struct StoreSettings {
@@ -69,6 +74,7 @@ struct Settings {
   std::vector<ListenerSettings> listeners;
   GatewaySettings gateway;
   CaptureSettings capture;
+  DivertSettings divert;
   StartTlsMode starttls = StartTlsMode::pass;
   StoreSettings store;
   ControlSettings control;

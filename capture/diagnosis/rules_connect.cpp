@@ -1,5 +1,6 @@
 // Breakdowns before the gateway was reached.
 #include <algorithm>
+#include <string>
 
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
@@ -95,6 +96,24 @@ constexpr Rule kRules[] = {
                                "EACCES", "EPERM", "ETIMEDOUT"},
                               true);
          }},
+    {.code = "sender-port-changed",
+     .title = "The gateway sees the sender's address with another port",
+     .kind = Rule::Kind::note,
+     .phase = Phase::connect,
+     .party = Party::proxy,
+     .expected = "the sender's own port",
+     .why = "The sender's port was taken on the proxy's host, so that the kernel gave the connection to the gateway "
+            "another one. The address is the sender's own; no gateway decides on the port.",
+     .advice = "Nothing has to be done. Where the gateway's log names ports, look there for the one that stands here.",
+     .fires = "sees-port 40001\n!\nuse hello mail rcpt data body accepted bye\n",
+     .quiet = kQuiet,
+     .check = [](const View& v) -> std::optional<Match> {
+       const SessionFacts& s = v.c.session;
+       if (s.sees != "sender" || s.sees_port == 0) return std::nullopt;
+       Match m;
+       m.got = "port " + std::to_string(s.sees_port) + " in place of " + std::to_string(s.sender.port);
+       return m;
+     }},
 };
 
 }  // namespace

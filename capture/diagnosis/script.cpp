@@ -304,13 +304,22 @@ class Player {
 PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap) {
   SessionFacts facts = script_facts();
   size_t number_of_line = 0;
-  constexpr std::string_view kHeader = "header ";  // what is known from the first packet on
-  if (script.starts_with(kHeader)) {
-    const size_t end = std::min(script.find('\n'), script.size());
-    facts.sees = "proxy-header";
-    facts.header = script.substr(kHeader.size(), end - kHeader.size());
-    script.remove_prefix(std::min(end + 1, script.size()));
+  // What is known from the first packet on.
+  const auto first_line = [&](std::string_view word) -> std::optional<std::string_view> {
+    if (!script.starts_with(word)) return std::nullopt;
+    const std::string_view line = script.substr(0, script.find('\n'));
+    script.remove_prefix(std::min(line.size() + 1, script.size()));
     ++number_of_line;
+    return line.substr(word.size());
+  };
+  try {
+    if (const auto header = first_line("header ")) {
+      facts.sees = "proxy-header";
+      facts.header = *header;
+    }
+    if (const auto port = first_line("sees-port ")) facts.sees_port = static_cast<uint16_t>(count(*port));
+  } catch (const std::invalid_argument& error) {
+    return {fmt::format("line 1: {}", error.what()), {}, {}};
   }
   Player player(std::move(facts), tap);
   try {

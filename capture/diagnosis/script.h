@@ -9,6 +9,7 @@
 //   S fin   S rst   S timeout    the side ends its stream                   S!fin       marked
 //   !                            the point that is now reached is marked (bytes are missing here)
 //   +30.0                        so many seconds pass
+//   sees-port 40001              the gateway sees the sender's address with this port (first line only)
 //   connect failed ECONNREFUSED 0.4     the gateway was not reached, after so many seconds;   !connect ... marked
 //   connect pending              the gateway has not answered (put first; else it was reached at once)
 //   hole S 1000                  so many bytes are missing in the recording

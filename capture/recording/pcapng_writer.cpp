@@ -261,6 +261,7 @@ void PcapngFlow::open(std::string& out, const SessionFacts& facts) {
   json.text("gateway_ip", facts.gateway.ip).number("gateway_port", facts.gateway.port).text("sees", facts.sees);
   if (facts.via) json.text("via_ip", facts.via->ip).number("via_port", facts.via->port);
   if (!facts.header.empty()) json.text("header", facts.header);
+  if (facts.sees_port != 0) json.number("sees_port", facts.sees_port);
   json.text("filter", facts.filter).text("body_policy", facts.body_policy).number("body_limit", facts.body_limit);
   if (const auto& syn = facts.syn)
     json.number("syn_ttl", int{syn->ttl})

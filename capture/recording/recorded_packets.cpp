@@ -51,6 +51,7 @@ SessionFacts facts_of(const json& j) {
   f.sees = text(j, "sees");
   if (j.contains("via_ip")) f.via = Endpoint{text(j, "via_ip"), number<uint16_t>(j, "via_port")};
   f.header = text(j, "header");
+  f.sees_port = number<uint16_t>(j, "sees_port");
   f.filter = text(j, "filter");
   f.body_policy = text(j, "body_policy");
   f.body_limit = number<uint64_t>(j, "body_limit");

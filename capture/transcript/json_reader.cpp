@@ -214,6 +214,7 @@ void read_session(const Object& o, Transcript& t) {
   s.gateway = read_endpoint(gateway);
   s.sees = gateway.string("sees");
   s.header = gateway.string("header");
+  s.sees_port = gateway.number<uint16_t>("sees_port");
   const auto started = parse_iso_utc(o.required_string("started"));
   if (!started) o.bad("started", "not a time like 2026-11-24T02:06:41.123456Z");
   s.started_us = *started;

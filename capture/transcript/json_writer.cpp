@@ -327,6 +327,7 @@ void write_session(Writer& w, const Transcript& t) {
   w.string_or_null(",\"error\":", t.connect.error);
   w.string_or_null(",\"sees\":", s.sees);
   if (!s.header.empty()) w.string(",\"header\":", s.header);
+  if (s.sees_port != 0) w.number(",\"sees_port\":", s.sees_port);
   w.word("},\"started\":", iso_utc(s.started_us));
   w.word(",\"ended\":", iso_utc(sum(s.started_us, t.duration_us)));
   w.ms(",\"duration_ms\":", t.duration_us);

@@ -82,7 +82,7 @@ std::vector<SettingsIssue> faults_of(const Settings& settings) {
 bool refused(const Settings& settings) {
   const std::vector<SettingsIssue> faults = faults_of(settings);
   for (const SettingsIssue& issue : faults) fmt::print(stderr, "smtpscope: {}: {}\n", issue.pointer, issue.message);
-  if (settings.listeners.empty() || settings.gateway.address.host.empty())
+  if (!faults.empty() && (settings.listeners.empty() || settings.gateway.address.host.empty()))
     fmt::print(stderr, "smtpscope: on the command line: --listen 0.0.0.0:25 --gateway 10.0.0.1:25\n");
   return !faults.empty();
 }
@@ -169,8 +169,10 @@ ExitCode run(const Arguments& arguments) {
     listener = control_listener(*at);
   }
   Proxy proxy(settings, *match);
-  for (const std::string& address : proxy.addresses())
-    spdlog::info("listening on {}, gateway {}, store {}", address, format_host_port(settings.gateway.address),
+  for (size_t i = 0; i < proxy.addresses().size(); ++i)
+    spdlog::info("listening on {}, gateway {}, store {}", proxy.addresses()[i],
+                 settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
+                                                                : format_host_port(settings.gateway.address),
                  settings.store.path);
   return Supervisor(
              proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token))

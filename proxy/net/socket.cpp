@@ -36,6 +36,18 @@ void keep_alive(int fd) {
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
 
+/// Lets a socket be bound to an address that is not of this host, and take connections to such.
+bool set_transparent(int fd, const Address& address) {
+  const int on = 1;
+  const bool v6 = address.storage.ss_family == AF_INET6;
+  return setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on, sizeof on) == 0;
+}
+
+uint16_t port_of(const Address& address) {
+  return address.storage.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6*>(&address.storage)->sin6_port
+                                               : reinterpret_cast<const sockaddr_in*>(&address.storage)->sin_port;
+}
+
 std::optional<Address> make_address(const std::string& ip, uint16_t port) {
   Address address;
   auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
@@ -68,21 +80,23 @@ Endpoint endpoint_of(const Address& address) {
   return {text, ntohs(v6->sin6_port)};
 }
 
-int port_taken(const Address& address) {
+int port_taken(const Address& address, bool transparent) {
   const Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return errno;
   set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);  // connections that are closing do not count, only a listener
   if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (transparent && !set_transparent(fd.get(), address)) return errno;
   return bind(fd.get(), address.get(), address.length) == 0 ? 0 : errno;
 }
 
-int listen_on(const Address& address) {
+int listen_on(const Address& address, bool transparent) {
   Fd fd(socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return -errno;
   set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (address.storage.ss_family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   pass_at_once(fd.get());
+  if (transparent && !set_transparent(fd.get(), address)) return -errno;
   keep_alive(fd.get());
   set(fd.get(), IPPROTO_TCP, TCP_SAVE_SYN, 1);
   if (bind(fd.get(), address.get(), address.length) != 0 || listen(fd.get(), 4096) != 0) return -errno;
@@ -105,15 +119,26 @@ Address local_address(int fd) {
   return address;
 }
 
+bool is_local(const Address& address) {
+  // The kernel sends to an address of its own from that very address. (bind() would not tell:
+  // net.ipv4.ip_nonlocal_bind.)
+  const Fd fd(socket(address.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd && connect(fd.get(), address.get(), address.length) == 0 &&
+         endpoint_of(local_address(fd.get())).ip == endpoint_of(address).ip;
+}
+
 int connect_to(const Address& to, const Address* source) {
   const int fd = socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   pass_at_once(fd);
   if (source != nullptr) {
-    const bool v6 = source->storage.ss_family == AF_INET6;
-    set(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, 1);
-    if (!v6) set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (bind(fd, source->get(), source->length) != 0) {
+    // A port of its own lets a sender come back at once from the same one; else connect() may choose it, which then has
+    // only to be free towards this gateway.
+    if (port_of(*source) != 0)
+      set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    else
+      set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (!set_transparent(fd, *source) || bind(fd, source->get(), source->length) != 0) {
       const int error = errno;
       ::close(fd);
       return -error;

@@ -29,19 +29,25 @@ Endpoint endpoint_of(const Address& address);
 
 /// 0 if nobody listens on the address yet, else the errno that tells why not to. listen_on() alone does not notice
 /// another program there that shares ports too (SO_REUSEPORT, as Postfix does): the two would halve the connections.
-int port_taken(const Address& address);
+/// `transparent` as for listen_on().
+int port_taken(const Address& address, bool transparent = false);
 /// Has a dead peer noticed by keep-alive probes of an idle connection, after about nine minutes. Listening sockets have
 /// it already and accepted ones inherit it; a connection that is over at once does not need these four system calls.
 void keep_alive(int fd);
 /// A non-blocking listening socket; accepted sockets inherit TCP_NODELAY and keep-alive. Negative errno on failure.
-int listen_on(const Address& address);
+/// `transparent`: takes connections to addresses that are not of this host (IP_TRANSPARENT; needs CAP_NET_ADMIN), and
+/// may be bound to one.
+int listen_on(const Address& address, bool transparent = false);
 /// A non-blocking listening socket that shares its port with nobody. Negative errno on failure.
 int listen_alone(const Address& address);
-/// The address a socket is bound to.
+/// The address a socket is bound to; of an accepted socket, the address that its peer dialled.
 Address local_address(int fd);
+/// Is it an address of this host? (Its port does not matter.)
+bool is_local(const Address& address);
 
-/// Begins to connect; `source` is bound first if given (its port 0), also if it is not an address of this host.
-/// Returns the descriptor, or a negative errno; the connection may still be in progress, and has no keep-alive yet.
+/// Begins to connect; `source` is bound first if given, also if it is not an address of this host; its port is kept, or
+/// chosen by the kernel if it is 0. Returns the descriptor, or a negative errno; the connection may be in progress, and
+/// has no keep-alive yet.
 int connect_to(const Address& to, const Address* source);
 bool is_connected(int fd);
 /// The pending error of a socket, 0 if none.

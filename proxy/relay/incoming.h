@@ -13,6 +13,8 @@ struct Incoming {
   Endpoint sender;                      ///< its peer, or whom the peer's PROXY header named
   std::optional<Endpoint> via;          ///< the peer, if its header named the sender
   std::optional<Endpoint> destination;  ///< where the sender connected to, if the header named it
+  std::optional<Address>
+      gateway;  ///< where it was going when the kernel diverted it to us; else to the one of the settings
 };
 
 }  // namespace smtpscope

@@ -50,7 +50,7 @@ uint32_t workers_by_default() {
 std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::Match match) {
   auto context = std::make_shared<RelayContext>();
   context->settings = settings;
-  context->gateway = address_of(settings.gateway.address, "gateway");
+  if (settings.gateway.address.port != 0) context->gateway = address_of(settings.gateway.address, "gateway");
   context->match = std::move(match);
   for (const ListenerSettings& listener : settings.listeners) {
     Result<SenderFilter> trusted = SenderFilter::build(listener.trusted, {});
@@ -58,6 +58,14 @@ std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::
     context->trusted.push_back(std::move(*trusted));
   }
   return context;
+}
+
+std::string cannot_listen(const ListenerSettings& listener, const Address& address, int error) {
+  const char* hint = error == EADDRINUSE ? " (ss -ltnp shows by whom)"
+                     : error == EPERM && listener.accept == Accept::tproxy
+                         ? " (\"accept\": \"tproxy\" needs root or CAP_NET_ADMIN)"
+                         : "";
+  return fmt::format("cannot listen on {}: {}{}", shown(endpoint_of(address)), std::strerror(error), hint);
 }
 
 }  // namespace
@@ -83,18 +91,14 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) {
   std::vector<std::vector<Fd>> sockets(count);
   for (const ListenerSettings& listener : settings.listeners) {
     const Address address = address_of(listener.address, "listener");
-    if (const int error = port_taken(address); error != 0)
-      throw std::runtime_error(fmt::format("cannot listen on {}: {}{}", shown(endpoint_of(address)),
-                                           std::strerror(error),
-                                           error == EADDRINUSE ? " (ss -ltnp shows by whom)" : ""));
+    if (const int error = port_taken(address, listener.accept == Accept::tproxy); error != 0)
+      throw std::runtime_error(cannot_listen(listener, address, error));
   }
   for (const ListenerSettings& listener : settings.listeners) {
     Address address = address_of(listener.address, "listener");
     for (uint32_t i = 0; i < count; ++i) {
-      const int fd = listen_on(address);
-      if (fd < 0)
-        throw std::runtime_error(
-            fmt::format("cannot listen on {}: {}", shown(endpoint_of(address)), std::strerror(-fd)));
+      const int fd = listen_on(address, listener.accept == Accept::tproxy);
+      if (fd < 0) throw std::runtime_error(cannot_listen(listener, address, -fd));
       if (i == 0) {
         address = local_address(fd);  // a port of 0 is now a number, the same for all workers
         addresses_.push_back(shown(endpoint_of(address)));

@@ -10,7 +10,7 @@
 
 #include "capture/store/instance.h"
 #include "config/units.h"
-#include "proxy/net/proxy_protocol.h"
+#include "proxy/relay/gateway_leg.h"
 
 namespace smtpscope {
 namespace {
@@ -62,9 +62,11 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
   for (Fd& fd : listeners) {
     Listener listener;
     listener.index = listeners_.size();
-    listener.awaits_header = context_->settings.listeners[listener.index].accept == Accept::proxy_protocol;
+    listener.accept = context_->settings.listeners[listener.index].accept;
+    listener.own = local_address(fd.get());
     listener.fd = std::move(fd);
-    if (listener.awaits_header && !header_wait_) header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
+    if (listener.accept == Accept::proxy_protocol && !header_wait_)
+      header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
   recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate, *context_->metrics);
@@ -194,9 +196,18 @@ void Worker::accept_some(Listener& listener, int most) {
       return;
     }
     incoming.sender = endpoint_of(peer);
-    if (listener.awaits_header) {
+    if (listener.accept == Accept::proxy_protocol) {
       await_header(listener, std::move(incoming));
-    } else if (!begin(incoming)) {
+      continue;
+    }
+    if (listener.accept == Accept::tproxy) {
+      incoming.gateway = diverted_from(incoming.fd.get(), listener.own);
+      if (!incoming.gateway) {
+        refuse_undiverted(incoming);
+        continue;
+      }
+    }
+    if (!begin(incoming)) {
       listener.parked = std::move(incoming);
       return;
     }
@@ -217,38 +228,21 @@ void Worker::refuse(HeaderRefusals::Why why, const std::string& ip, std::string_
 }
 
 bool Worker::begin(Incoming& incoming) {
-  const Present present = context_->settings.gateway.present;
-  const char* sees = "proxy";
-  const char* header = present == Present::proxy_v1 ? "proxy-v1" : present == Present::proxy_v2 ? "proxy-v2" : "";
-  int gateway = -EADDRNOTAVAIL;
-  if (present == Present::sender) {
-    const auto source = make_address(incoming.sender.ip, 0);
-    if (source && source->storage.ss_family == context_->gateway.storage.ss_family)
-      gateway = connect_to(context_->gateway, &*source);
-    if (gateway >= 0) sees = "sender";
-  }
-  const bool bind_failed = gateway == -EADDRNOTAVAIL || gateway == -EPERM || gateway == -EACCES;
-  if (gateway < 0 && bind_failed) gateway = connect_to(context_->gateway, nullptr);
+  const Address& to = incoming.gateway ? *incoming.gateway : context_->gateway;
+  GatewayLeg leg = open_gateway_leg(to, incoming, context_->settings.gateway.present);
+  const int gateway = leg.fd;
   if (gateway < 0 && out_of_descriptors(-gateway)) {
     pause();
     return false;
   }
-  if (*header != '\0') sees = "proxy-header";
-  std::string lead;
-  if (*header != '\0') {
-    sees = "proxy-header";
-    lead = encode_proxy_header(
-        present == Present::proxy_v1 ? ProxyVersion::v1 : ProxyVersion::v2, incoming.sender,
-        incoming.destination ? *incoming.destination : endpoint_of(local_address(incoming.fd.get())));
-  }
   std::string named = incoming.via ? incoming.sender.ip : "";
-  auto capture = capture_of(incoming, sees, header);
+  auto capture = capture_of(incoming, to, leg);
   const uint64_t number = ++numbered_;
   RelayMetrics::add(metrics().sessions_begun);
   if (capture) RelayMetrics::add(metrics().captured_begun);
   auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), Fd(gateway < 0 ? -1 : gateway),
                                            gateway < 0 ? -gateway : 0, std::move(capture));
-  if (!lead.empty()) session->lead_with(std::move(lead));
+  if (!leg.lead.empty()) session->lead_with(std::move(leg.lead));
   if (!named.empty()) session->named(std::move(named));
   if (look_timer_ && !uv_is_active(reinterpret_cast<uv_handle_t*>(look_timer_.get())))
     uv_timer_start(
@@ -263,7 +257,7 @@ bool Worker::begin(Incoming& incoming) {
   return true;
 }
 
-std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const char* sees, const char* header) {
+std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg) {
   const uint64_t icid = context_->gate->next_icid();
   auto entry = context_->gate->admit(context_->match, incoming.sender.ip);
   if (!entry) return nullptr;
@@ -276,13 +270,25 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const cha
   facts.sender = std::move(incoming.sender);
   facts.via = std::move(incoming.via);
   facts.syn = syn_of(incoming.fd.get());
-  facts.gateway = {context_->settings.gateway.address.host, context_->settings.gateway.address.port};
-  facts.sees = sees;
-  facts.header = header;
+  facts.gateway = endpoint_of(gateway);
+  facts.sees = leg.sees;
+  facts.sees_port = leg.sees_port;
+  facts.header = leg.header;
   facts.filter = std::move(*entry);
   facts.body_policy = policy_name(context_->settings.capture.body);
   facts.body_limit = context_->settings.capture.body_limit;
   return capture;
+}
+
+/// To a listener for diverted connections, straight: there is no gateway that it was meant for.
+void Worker::refuse_undiverted(const Incoming& incoming) {
+  reset_on_close(incoming.fd.get());
+  if (std::exchange(undiverted_said_, true)) return;
+  spdlog::warn(
+      "{} connected straight to a listener for diverted connections (\"accept\": \"tproxy\") and was reset, as all "
+      "such connections are; senders have to connect to the gateway's address, and `smtpscope divert status` tells "
+      "whether the kernel diverts them",
+      incoming.sender.ip);
 }
 
 void Worker::pause() {

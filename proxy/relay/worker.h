@@ -34,7 +34,7 @@ namespace smtpscope {
 /// gate, the refusals). A reload makes another one.
 struct RelayContext {
   Settings settings;
-  Address gateway;
+  Address gateway;           ///< of connections that were not diverted on their way to one
   std::string instance;      ///< ULID of this run
   CaptureGate::Match match;  ///< whose sessions are captured
   std::shared_ptr<CaptureGate> gate;
@@ -42,6 +42,8 @@ struct RelayContext {
   std::shared_ptr<HeaderRefusals> refusals;
   std::shared_ptr<RelayMetrics> metrics;
 };
+
+struct GatewayLeg;
 
 class Worker {
  public:
@@ -88,8 +90,9 @@ class Worker {
   struct Listener {
     Worker* worker = nullptr;
     size_t index = 0;  ///< into settings.listeners
-    bool awaits_header = false;
     Fd fd;
+    Accept accept = Accept::direct;
+    Address own;  ///< where it listens
     UvPtr<uv_poll_t> poll;
     Incoming parked;  ///< accepted, but there was no descriptor left for its gateway leg
   };
@@ -101,7 +104,8 @@ class Worker {
   void accept_some(Listener& listener, int most);
   /// A connection of a listener for load balancers.
   void await_header(const Listener& listener, Incoming incoming);
-  std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const char* sees, const char* header);
+  void refuse_undiverted(const Incoming& incoming);
+  std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg);
   void listen(Listener& listener);
   void pause();
   void resume();
@@ -124,7 +128,8 @@ class Worker {
   std::vector<std::unique_ptr<Session>> graveyard_;
   uint64_t numbered_ = 0;
   bool accepting_ = true, paused_ = false;
-  bool dns_failed_ = false;  ///< said in the log
+  bool dns_failed_ = false;       ///< said in the log
+  bool undiverted_said_ = false;  ///< said in the log
 
   BatchQueue queue_;
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();

@@ -45,6 +45,7 @@ const char* const kEverything = R"({
                 ".partner.example", "spf:partner.example", "mx:partner.example"],
     "exclude": ["203.0.113.9"], "sessions": 50, "for": "30m", "body": "headers", "body_limit": "64KiB"
   },
+  "divert": {"destinations": ["10.0.0.1-2", "2001:db8::25"], "bridge": "br0"},
   "starttls": {"mode": "intercept"},
   "store": {"path": "/srv/s", "max_age": "7d", "max_size": "10GiB", "injection_log": true},
   "control": {"listen": "127.0.0.1:8025", "token_file": "/etc/token"},
@@ -71,6 +72,8 @@ TEST_CASE("every key arrives in its field") {
   CHECK(s.capture.for_ms == 1'800'000);
   CHECK(s.capture.body == BodyPolicy::headers);
   CHECK(s.capture.body_limit == 65'536);
+  CHECK(s.divert.destinations == std::vector<std::string>{"10.0.0.1-2", "2001:db8::25"});
+  CHECK(s.divert.bridge == "br0");
   CHECK(s.starttls == StartTlsMode::intercept);
   CHECK(s.store.path == "/srv/s");
   CHECK(s.store.max_age_ms == 604'800'000);
@@ -193,6 +196,13 @@ TEST_CASE("what contradicts or is missing") {
   CHECK(issue(R"({"address": "0.0.0.0:25"})", "127.0.0.2:25").find("circle") != std::string::npos);
   CHECK(issue(R"({"address": "[::]:25"})", "[::1]:25").find("circle") != std::string::npos);
   CHECK(issue(R"({"address": "10.0.0.1:25", "accept": "tproxy"})", "10.0.0.1:25") == "none");
+  CHECK(contradictions(load(R"({"listeners": [{"address": "[::]:10025", "accept": "tproxy"}]})")).empty());
+  CHECK(
+      contradictions(load(R"({"listeners": [{"address": "[::]:10025", "accept": "tproxy"}, {"address": "[::]:25"}]})"))
+          .at(0)
+          .pointer == "/gateway/address");
+  CHECK(issue(R"({"address": "0.0.0.0:0", "accept": "tproxy"})", "10.0.0.1:25")
+            .starts_with("/listeners/0/address: port 0"));
   CHECK(issue(R"({"address": "1.2.3.4:25"}, {"address": "1.2.3.4:25"})", "10.0.0.1:25") ==
         "/listeners/1/address: the same address as /listeners/0");
   CHECK(issue(R"({"address": "1.2.3.4:25", "trusted": ["10."]})", "10.0.0.1:25") ==
@@ -233,6 +243,11 @@ TEST_CASE("what this version cannot do is said, and names that match nothing") {
   REQUIRE(names.size() == 4);
   CHECK(names[0].pointer == "/capture/senders/4");
   CHECK(names[3].pointer == "/capture/senders/7");
+  const auto diverted = unresolved_senders(load(R"({"listeners": [{"address": "[::]:10025", "accept": "tproxy"}],
+    "capture": {"senders": [".a.example"], "exclude": ["mx:a.example"]}})"));
+  REQUIRE(diverted.size() == 2);
+  CHECK(diverted[0].message.ends_with("`divert on` cannot have the kernel divert it"));
+  CHECK(diverted[1].message.ends_with("`divert on` refuses it: whom it means would be diverted"));
 }
 
 TEST_CASE("a message about loaded settings finds its place in the file") {

@@ -170,6 +170,7 @@ inline SessionFacts random_facts(Random& random, uint64_t number, uint64_t addre
   f.sender = {pair % 3 == 0 ? "192.0.2.7" : "2001:db8::7", static_cast<uint16_t>(20'000 + pair)};
   f.gateway = {pair % 3 == 1 ? "2001:db8::25" : "198.51.100.25", 25};
   f.sees = "sender";
+  if (number % 5 == 0) f.sees_port = static_cast<uint16_t>(40'000 + number % 1000);
   f.filter = "192.0.2.0/24";
   f.body_limit = number % 2 ? UINT64_MAX : 0;
   if (number % 2 == 0) f.via = Endpoint{"2001:db8::5", 50'000};

@@ -16,7 +16,7 @@ from lib.smtpscope import free_port
 
 PASSWORD = "correct-horse"
 MASTER = """\
-127.0.0.1:{port} inet n - n - 100 smtpd
+{listen} inet n - n - 100 smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -31,14 +31,19 @@ showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
+virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
 
 
 class Postfix:
-    def __init__(self, folder, services="", settings=None):
-        self.folder, self.port = Path(folder), free_port()
+    def __init__(self, folder, services="", settings=None, namespace=None):
+        """On a free port of 127.0.0.1; or in a network namespace, on port 25 of all its addresses, as open to strangers as a
+        gateway is: with mail for example.test only, which it keeps (see mails())."""
+        self.folder, self.namespace = Path(folder), namespace
+        self.wrapper = ("ip", "netns", "exec", namespace) if namespace else ()
+        self.port = 25 if namespace else free_port()
         self.config, self.log_path = self.folder / "config", self.folder / "maillog"
         self.config.mkdir(parents=True)
         for path in [self.folder, *self.folder.parents]:  # its daemons run as user postfix and must get through
@@ -49,13 +54,14 @@ class Postfix:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gw.example.test",
                         "-keyout", str(self.config / "key.pem"), "-out", str(self.config / "cert.pem")],
                        check=True, capture_output=True)
-        (self.config / "master.cf").write_text(MASTER.format(port=self.port) + services)
+        (self.config / "master.cf").write_text(MASTER.format(listen="25" if namespace else f"127.0.0.1:{self.port}") + services)
         main = f"""\
 compatibility_level = 3.6
 myhostname = gw.example.test
 mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+inet_interfaces = {"all" if namespace else "127.0.0.1"}
+inet_protocols = {"all" if namespace else "ipv4"}
+smtpd_peername_lookup = {"no" if namespace else "yes"}
 queue_directory = {self.folder}/queue
 data_directory = {self.folder}/data
 maillog_file = {self.log_path}
@@ -67,8 +73,13 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 default_transport = discard:
-relay_transport = discard:
-smtpd_relay_restrictions = permit_mynetworks, reject
+relay_transport = {"virtual:" if namespace else "discard:"}
+virtual_mailbox_base = {self.folder}/mail
+virtual_mailbox_maps = static:box/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_client_port_logging = {"yes" if namespace else "no"}
+smtpd_relay_restrictions = permit_mynetworks, {"reject_unauth_destination" if namespace else "reject"}
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {self.config}/cert.pem
 smtpd_tls_key_file = {self.config}/key.pem
@@ -94,18 +105,25 @@ smtpd_client_connection_rate_limit = 0
         os.chmod(base, 0o644)
 
     def start(self):
-        for name in ("queue", "data"):
+        for name in ("queue", "data", "mail"):
             (self.folder / name).mkdir()
+        os.chmod(self.folder / "mail", 0o777)
         shutil.chown(self.folder / "data", "postfix", "postfix")
-        done = subprocess.run(["postfix", "-c", str(self.config), "start"], capture_output=True, text=True, check=False)
+        done = subprocess.run([*self.wrapper, "postfix", "-c", str(self.config), "start"], capture_output=True, text=True, check=False)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                probe.settimeout(20)
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(10).startswith(b"220"):
-                    return self
+            if self._answers():
+                return self
             time.sleep(0.1)
         raise AssertionError(f"Postfix does not answer: {done.stdout}{done.stderr}{self.log()[-2000:]}")
+
+    def _answers(self):
+        if self.namespace:  # asked without a connection, which would stand in the log
+            asked = subprocess.run([*self.wrapper, "ss", "-Hltn", "sport", "=", "25"], capture_output=True, text=True, check=False)
+            return bool(asked.stdout.strip())
+        with socket.socket() as probe:
+            probe.settimeout(20)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(10).startswith(b"220")
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -117,5 +135,14 @@ smtpd_client_connection_rate_limit = 0
     def delivered(self):
         return set(re.findall(r"postfix/discard\[\d+\]: (\w+): .*status=sent", self.log()))
 
+    def mails(self):
+        """The messages that a Postfix in a namespace was given, in the order of their arrival, as bytes."""
+        paths = sorted((self.folder / "mail" / "box").glob("new/*"), key=lambda path: path.stat().st_mtime_ns)
+        return [path.read_bytes() for path in paths]
+
+    def clients(self):
+        """(address, port) of all that connected, where Postfix runs in a namespace."""
+        return re.findall(r"postfix/smtpd\[\d+\]: connect from \S+?\[(\S+)\]:(\d+)", self.log())
+
     def stop(self):
-        subprocess.run(["postfix", "-c", str(self.config), "stop"], capture_output=True, check=False)
+        subprocess.run([*self.wrapper, "postfix", "-c", str(self.config), "stop"], capture_output=True, check=False)

@@ -1,0 +1,279 @@
+#include "proxy/divert/divert.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "proxy/divert/flows.h"
+#include "proxy/divert/inspect.h"
+#include "proxy/divert/kernel_settings.h"
+#include "proxy/divert/plan.h"
+#include "proxy/divert/ruleset.h"
+#include "proxy/net/socket.h"
+
+namespace smtpscope {
+namespace {
+
+constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
+
+int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// What is wanted, in one line that differs whenever it does.
+std::string describe(const DivertIntent& intent) {
+  nlohmann::ordered_json out = {{"port", intent.port}, {"for_s", intent.for_s}, {"bridge", intent.bridge}};
+  for (const DivertFamily& family : intent.families)
+    if (family.on())
+      out[std::string("ipv") + family.suffix()] = {
+          {"listener", fmt::format("{} {}", family.listen_ip, family.listen_port)},
+          {"senders", ranges_text(family.senders)},
+          {"destinations", ranges_text(family.destinations)}};
+  return out.dump();
+}
+
+/// Senders that reach a gateway on this very host never pass through it.
+std::optional<Error> gateway_here(const DivertIntent& intent) {
+  for (const DivertFamily& family : intent.families)
+    for (const auto& range : family.destinations) {
+      const auto address = make_address(range.first.to_string(), intent.port);
+      if (range.first == range.last && address && is_local(*address))
+        return Error{fmt::format(
+            "{} is an address of this host: connections to it cannot be diverted on their way. Let a listener with "
+            "\"accept\": \"direct\" take the port instead, and move the gateway to another.",
+            range.first.to_string())};
+    }
+  return std::nullopt;
+}
+
+/// The record that this intent needs: numbers are chosen once and then kept.
+Result<DivertState> wanted_state(const DivertIntent& intent, const std::optional<DivertState>& before,
+                                 const HostFacts& facts) {
+  if (auto error = gateway_here(intent)) return *error;
+  DivertState state = before.value_or(DivertState());
+  if (!before) {
+    if (facts.has_inet_table || facts.has_bridge_table)
+      return Error{
+          fmt::format("there is an nft table \"{}\" already, and no record of having made it: look at it (nft list "
+                      "ruleset), remove "
+                      "it by hand (nft delete table inet {}), and try again",
+                      kDivertTable, kDivertTable)};
+    const auto numbers = free_numbers(facts);
+    if (!numbers) return Error{numbers.error()};
+    state.numbers = *numbers;
+    state.since_us = unix_us();
+  }
+  const auto needed = needed_settings(intent, read_kernel_settings(intent.bridge), facts);
+  if (!needed) return Error{needed.error()};
+  for (const ChangedSetting& setting : *needed)
+    if (std::none_of(state.settings.begin(), state.settings.end(),
+                     [&](const ChangedSetting& s) { return s.name == setting.name; }))
+      state.settings.push_back(setting);
+  state.phase = DivertState::Phase::changing;
+  for (size_t i = 0; i < 2; ++i) {
+    const DivertFamily& family = intent.families[i];
+    state.families[i] = state.families[i] || family.on();  // what was set up once is taken away by `off`
+    state.ports[i] = family.on() ? family.listen_port : 0;
+  }
+  state.port = intent.port;
+  state.bridged = state.bridged || !intent.bridge.empty();
+  state.intent = describe(intent);
+  state.listing.clear();
+  return state;
+}
+
+/// Runs them in order; the error is of the first that fails, where the others are not run.
+std::optional<Error> run_all(const std::vector<Command>& commands) {
+  for (const Command& command : commands) {
+    const Outcome outcome = run_command(command);
+    if (outcome.ok()) continue;
+    std::string line;
+    for (const std::string& word : command.words) line += (line.empty() ? "" : " ") + word;
+    return Error{fmt::format("`{}` failed: {}", line, outcome.output.empty() ? "no reason given" : outcome.output)};
+  }
+  return std::nullopt;
+}
+
+/// Takes away all that the record tells of. The record goes once nothing of it is left.
+bool undo(const StateFile& file, const DivertState& state, const Say& say) {
+  const auto now = inspect_host(state);
+  if (!now) return say(now.error()), false;
+  const std::vector<Command> commands = undo_commands(state, *now);
+  for (const Command& command : commands)
+    if (const auto error = run_all({command})) say(error->message);
+  const auto after = inspect_host(state);
+  if (!after) return say(after.error()), false;
+  const std::vector<Command> left = undo_commands(state, *after);
+  for (const Command& command : left) say("still to be done: " + command.shell());
+  if (!left.empty()) return false;
+  if (const auto error = file.remove()) return say(error->message), false;
+  for (size_t i = 0; i < state.settings.size(); ++i)
+    if (const ChangedSetting& s = state.settings[i]; !after->settings[i].empty() && after->settings[i] != s.before)
+      say(fmt::format("{} was set to {} by somebody else while the diversion was on, and stays so (it was {} before)",
+                      s.name, after->settings[i], s.before));
+  return true;
+}
+
+std::vector<std::string> difficulties(const DivertState& state, const HostFacts& facts) {
+  std::vector<std::string> all;
+  for (const std::string& chain : facts.drop_chains)
+    all.push_back(fmt::format(
+        "the packet filter's chain \"{}\" drops what it does not know. Diverted sessions end on this host: it has to "
+        "accept packets with `meta mark and {:#x} == {:#x}` at input, and this host's own TCP to and from port {} at "
+        "output",
+        chain, state.numbers.mark, state.numbers.mark, state.port));
+  return all;
+}
+
+uint64_t wait_for_sessions(uint16_t port, uint64_t wait_ms) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  for (;;) {
+    const uint64_t left = diverted_sessions(port);
+    if (left == 0 || std::chrono::steady_clock::now() >= deadline) return left;
+    std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+}  // namespace
+
+bool divert_on(const DivertIntent& intent, const Say& say) {
+  const auto file = StateFile::lock();
+  if (!file) return say(file.error()), false;
+  const auto before = file->read();
+  if (!before) return say(before.error()), false;
+  const auto facts = inspect_host();
+  if (!facts) return say(facts.error()), false;
+  auto wanted = wanted_state(intent, *before, *facts);
+  if (!wanted) return say(wanted.error()), false;
+  DivertState& state = *wanted;
+  if (const auto error = file->write(state)) return say(error->message), false;
+
+  const auto now = inspect_host(state);
+  if (!now) return say(now.error()), false;
+  auto failed = run_all(divert_commands(intent, state, *now, mac_of(intent.bridge)));
+  const auto after = inspect_host(state);
+  if (!failed && !after) failed = Error{after.error()};
+  if (!failed && divert_commands(intent, state, *after, "").size() > 1)
+    failed = Error{"not everything that was set up is there"};
+  if (failed) {
+    say(failed->message);
+    if (*before) {
+      state.listing = (*before)->listing, state.intent = (*before)->intent;
+      say("the diversion stays as it was");
+      if (const auto error = file->write(state)) say(error->message);
+    } else if (undo(*file, state, say)) {
+      say("all that had been changed was changed back; nothing is diverted");
+    }
+    return false;
+  }
+  state.listing = after->facts.our_listing;
+  state.phase = DivertState::Phase::on;
+  if (const auto error = file->write(state)) return say(error->message), false;
+  for (const std::string& warning : difficulties(state, after->facts)) say("warning: " + warning);
+  return true;
+}
+
+bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
+  const auto file = StateFile::lock();
+  if (!file) return say(file.error()), false;
+  const auto record = file->read();
+  if (!record) return say(record.error()), false;
+  const auto facts = inspect_host();
+  if (!facts) return say(facts.error()), false;
+  if (!*record) {
+    if (!facts->has_inet_table && !facts->has_bridge_table) return true;
+    say(
+        fmt::format("there is an nft table \"{}\", but no record of having made it: look at it (nft list ruleset), and "
+                    "remove it by hand (nft delete table inet {})",
+                    kDivertTable, kDivertTable));
+    return false;
+  }
+  DivertState state = std::move(**record);
+  state.phase = DivertState::Phase::ending;
+  if (const auto error = file->write(state)) return say(error->message), false;
+  if (facts->senders_in_force > 0)
+    if (const auto error = run_all({nft(empty_senders_ruleset(facts->has_senders_set))}))
+      return say(error->message), false;
+  if (facts->has_inet_table && !cut) {
+    if (const uint64_t left = wait_for_sessions(state.port, wait_ms); left > 0) {
+      say(fmt::format(
+          "{} diverted session{} still in progress, and only for {} the diversion stays; new connections go straight "
+          "to "
+          "the gateway already. Call `divert off` again later (--wait 10m waits), or with --cut to break {} off.",
+          left, left == 1 ? " is" : "s are", left == 1 ? "it" : "them", left == 1 ? "it" : "them"));
+      return false;
+    }
+  }
+  return undo(*file, state, say);
+}
+
+Result<DivertPreview> preview_divert(const DivertIntent& intent) {
+  const auto file = StateFile::lock();
+  if (!file) return Error{file.error()};
+  const auto before = file->read();
+  if (!before) return Error{before.error()};
+  const auto facts = inspect_host();
+  if (!facts) return Error{facts.error()};
+  auto state = wanted_state(intent, *before, *facts);
+  if (!state) return Error{state.error()};
+  const auto now = inspect_host(*state);
+  if (!now) return Error{now.error()};
+  return DivertPreview{*state, divert_commands(intent, *state, *now, mac_of(intent.bridge)),
+                       undo_commands(*state, when_diverted(*state, *now))};
+}
+
+bool DivertStatus::answered() const {
+  for (size_t i = 0; state && i < 2; ++i)
+    if (state->ports[i] != 0 && !listening[i]) return false;
+  return true;
+}
+
+Result<DivertStatus> divert_status(const DivertIntent* intent) {
+  const auto file = StateFile::lock();
+  if (!file) return Error{file.error()};
+  const auto record = file->read();
+  if (!record) return Error{record.error()};
+  DivertStatus status;
+  const auto facts = inspect_host();
+  if (!facts) return Error{facts.error()};
+  if (!*record) {
+    if (facts->has_inet_table || facts->has_bridge_table)
+      status.differences.push_back(
+          fmt::format("there is an nft table \"{}\", but no record of having made it", kDivertTable));
+    return status;
+  }
+  const DivertState& state = status.state.emplace(**record);
+  status.is = state.phase == DivertState::Phase::on ? DivertStatus::Is::on : DivertStatus::Is::unfinished;
+  for (size_t i = 0; i < 2; ++i) status.listening[i] = state.ports[i] != 0 && somebody_listens(i == 1, state.ports[i]);
+  status.senders = facts->senders_in_force;
+  if (facts->senders_expire) status.ends_in_s = facts->senders_expire_in_s;
+  status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
+  status.sessions = diverted_sessions(state.port);
+  status.warnings = difficulties(state, *facts);
+
+  const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
+  if (status.is == DivertStatus::Is::unfinished)
+    differs("a `divert` was cut off, or waits for sessions to end: call `divert on` or `divert off` to finish it");
+  for (size_t i = 0; i < 2; ++i) {
+    if (!state.families[i]) continue;
+    if (!facts->has_rule(i, state.numbers)) differs(fmt::format("the IPv{} policy rule is missing", i == 1 ? 6 : 4));
+    if (!facts->has_route(i, state.numbers)) differs(fmt::format("the IPv{} route is missing", i == 1 ? 6 : 4));
+  }
+  if (!facts->has_inet_table)
+    differs("the nft table is missing (was the ruleset flushed?)");
+  else if (!state.listing.empty() && facts->our_listing != state.listing)
+    differs("the nft table is not as it was made");
+  for (const ChangedSetting& s : state.settings)
+    if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
+      differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
+  if (intent != nullptr && describe(*intent) != state.intent)
+    differs("the configuration wants something else by now: `divert on` brings it in force");
+  return status;
+}
+
+}  // namespace smtpscope

@@ -1,0 +1,57 @@
+// smtpscope divert: brings the kernel into the state that an intent wants, back into the one before, and says in which
+// it is. Each change is recorded before it is made (state.h), so that every one of these may be cut off at any point
+// and called again. Needs root.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "proxy/divert/command_runner.h"
+#include "proxy/divert/intent.h"
+#include "proxy/divert/state.h"
+
+namespace smtpscope {
+
+/// Takes a sentence for the operator.
+using Say = std::function<void(const std::string&)>;
+
+/// Switches the diversion on; if it is on, brings it up to date and begins its time anew. Sessions in progress go on.
+/// False if it could not be done: then all is as it was.
+bool divert_on(const DivertIntent& intent, const Say& say);
+
+/// Switches it off and restores all that was changed. Sessions in progress get `wait_ms` to end, while new ones already
+/// go straight to the gateway; where some are left, the diversion of these stays, and it is false. `cut`: they do not
+/// count.
+bool divert_off(uint64_t wait_ms, bool cut, const Say& say);
+
+struct DivertPreview {
+  DivertState state;
+  std::vector<Command> on, off;
+};
+/// What divert_on() would run now, and divert_off() after it. Changes nothing.
+Result<DivertPreview> preview_divert(const DivertIntent& intent);
+
+struct DivertStatus {
+  enum class Is : uint8_t { off, on, unfinished };
+  Is is = Is::off;
+  std::optional<DivertState> state;
+  std::array<bool, 2> listening{};       ///< of the families that are diverted: does the proxy listen?
+  uint64_t senders = 0;                  ///< addresses and ranges in the kernel's sets
+  std::optional<uint64_t> ends_in_s;     ///< none: it does not end by itself, or has
+  bool ended = false;                    ///< its time is over: nobody is diverted any more
+  uint64_t sessions = 0;                 ///< diverted and in progress
+  std::vector<std::string> differences;  ///< from what was set up, and from the intent; sentences
+  std::vector<std::string> warnings;
+
+  /// Does somebody listen for all that is diverted?
+  bool answered() const;
+};
+/// `intent`: what the configuration wants; null if it is not known.
+Result<DivertStatus> divert_status(const DivertIntent* intent);
+
+}  // namespace smtpscope

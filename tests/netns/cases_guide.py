@@ -1,0 +1,2 @@
+"""docs/INLINE.md: every command in it is run."""
+ROUTED = ()

@@ -1,0 +1,198 @@
+"""Mail through a diverted host: what the gateway sees, what strangers notice (nothing), and that mail goes on whatever ends."""
+import socket
+import threading
+import time
+
+from lib import store
+from mail import Mail, network_of, send, without_trace
+from topology import CAPTURED, CAPTURED_TOO, EXCLUDED, OUTSIDE
+
+
+def seen_by_gateway(postfix, address, timeout=5):
+    """Waits until the gateway's log has a connection of this address and port."""
+    deadline = time.monotonic() + timeout
+    while address not in postfix.clients():
+        assert time.monotonic() < deadline, f"{address} is not among {postfix.clients()}"
+        time.sleep(0.05)
+
+
+def mails(postfix, count, timeout=10):
+    deadline = time.monotonic() + timeout
+    while len(postfix.mails()) < count:
+        assert time.monotonic() < deadline, f"{len(postfix.mails())} of {count} mails arrived"
+        time.sleep(0.05)
+    return postfix.mails()[-2:]
+
+
+def captured_are_recorded(c):
+    """The gateway sees the sender's own address and port, and the sender the very same conversation as without a proxy."""
+    c.inline.divert("on")
+    c.inline.start()
+    for version in (4, 6):
+        before = len(c.postfix.mails())
+        proxied = send(c.net, c.net.sender(CAPTURED, version))
+        direct = send(c.net, c.net.sender(OUTSIDE, version))
+        for mail in (proxied, direct):
+            seen_by_gateway(c.postfix, mail.address)
+        assert proxied.same_replies() == direct.same_replies(), (proxied.replies, direct.replies)
+        one, other = mails(c.postfix, before + 2)
+        assert without_trace(one) == without_trace(other), (one, other)
+        assert without_trace(one).count(b"Bytes"), one
+    for transcript in c.inline.transcripts(2):
+        store.Validator(c.source).check(transcript)
+        assert transcript["verdict"] == "delivered", transcript["summary"]
+        gateway = transcript["gateway"]
+        assert gateway["sees"] == "sender" and "sees_port" not in gateway, gateway
+        assert gateway["ip"] == ("fd88:2::25" if ":" in transcript["sender"]["ip"] else "10.88.2.25"), gateway
+        assert gateway["port"] == 25, gateway
+        assert not transcript["notes"], transcript["notes"]
+    assert c.inline.recorded() == {c.net.sender(CAPTURED), c.net.sender(CAPTURED, 6)}, c.inline.recorded()
+
+
+def strangers_pass_by(c):
+    """Senders outside, and excluded ones, have no socket on the host in the middle, and leave nothing in the store."""
+    c.inline.divert("on")
+    c.inline.start()
+    for host in (OUTSIDE, EXCLUDED):
+        for version in (4, 6):
+            source = c.net.sender(host, version)
+            mail = Mail(c.net, source).envelope()
+            sockets = c.net.run("middle", "ss", "-Htan").stdout
+            assert source not in sockets, sockets
+            mail.finish()
+            seen_by_gateway(c.postfix, mail.address)
+    mail = Mail(c.net, c.net.sender(CAPTURED)).envelope()  # of the captured one there are two: the check can see
+    sockets = c.net.run("middle", "ss", "-Htan").stdout
+    assert sockets.count(f"{c.net.sender(CAPTURED)}:{mail.address[1]}") == 2, sockets
+    mail.finish()
+    assert c.inline.transcripts(1)[0]["sender"]["ip"] == c.net.sender(CAPTURED)
+    assert c.inline.recorded() == {c.net.sender(CAPTURED)}, c.inline.recorded()
+    log = c.inline.log()
+    assert not any(c.net.sender(host, version) in log for host in (OUTSIDE, EXCLUDED) for version in (4, 6)), log
+
+
+def one_port_twice(c):
+    """A sender comes back at once from the port that it had, and gets it again; a taken port is noted, and mail passes."""
+    c.inline.divert("on")
+    c.inline.start()
+    source = c.net.sender(CAPTURED)
+    for _ in range(3):
+        send(c.net, source, port=23456)
+    assert c.postfix.clients().count((source, "23456")) == 3, c.postfix.clients()
+    c.inline.transcripts(3)
+    with network_of(c.net.names["middle"]):
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_IP, 19, 1)  # IP_TRANSPARENT
+        holder.bind((source, 23457))
+    mail = send(c.net, source, port=23457)
+    holder.close()
+    transcript = c.inline.transcripts(4)[-1]
+    gateway, notes = transcript["gateway"], [note["code"] for note in transcript["notes"]]
+    assert gateway["sees"] == "sender" and gateway["sees_port"] != 23457 and notes == ["sender-port-changed"], (gateway, notes)
+    assert mail.address not in c.postfix.clients()
+    seen_by_gateway(c.postfix, (source, str(gateway["sees_port"])))
+
+
+def sessions_in_progress(c):
+    """No change of the diversion cuts a session: neither a direct one at `on`, nor a diverted one at a new `on`, at the
+    window's end, or at `off`, which then waits for it."""
+    source, other = c.net.sender(CAPTURED), c.net.sender(CAPTURED_TOO, 6)
+    c.inline.start()
+    direct = Mail(c.net, source).envelope()
+    c.inline.divert("on")
+    diverted = [Mail(c.net, source).envelope(), Mail(c.net, other).envelope()]
+    direct.finish()
+    c.inline.configure(window="1s", senders=[c.net.sender(CAPTURED)])  # the other one is in it no more
+    c.inline.divert("on")
+    diverted[1].finish()
+    time.sleep(1.2)
+    assert c.inline.status()["ended"], c.inline.status()
+    late = send(c.net, source)
+    stdout, stderr = c.inline.divert("off", "--wait", "0s", status=1)
+    assert "1 diverted session is still in progress" in stderr, stdout + stderr
+    assert c.inline.status()["state"] == "unfinished"
+    diverted[0].finish()
+    c.inline.divert("off")
+    recorded = sorted(t["sender"]["port"] for t in c.inline.transcripts(2))
+    assert recorded == sorted(int(mail.address[1]) for mail in diverted), (recorded, late.address, direct.address)
+
+
+def window_ends_without_us(c):
+    """The kernel forgets the senders on time though the proxy is dead, and a proxy that starts later is not given any."""
+    source = c.net.sender(CAPTURED)
+    c.inline.configure(window="4s")
+    began = time.monotonic()
+    c.inline.divert("on")
+    on_took = time.monotonic() - began
+    c.inline.start()
+    send(c.net, source)
+    c.inline.transcripts(1)
+    c.inline.kill()
+    assert c.inline.status()["ends_in_s"] is not None, c.inline.status()
+    listed = ("middle", "nft", "list", "set", "inet", "smtpscope", "capture4")
+    while "elements" in c.net.run(*listed).stdout:
+        assert time.monotonic() - began < 10, "the window does not end"
+        time.sleep(0.05)
+    lasted = time.monotonic() - began
+    assert 4 <= lasted <= 4 + on_took + 1.5, f"a window of 4 s lasted {lasted:.1f} s (`on` took {on_took:.1f} s)"
+    c.inline.start()
+    send(c.net, source)
+    c.inline.stop()
+    assert len(store.transcripts(c.inline.store)) == 1, "recorded behind the window"
+    c.figures.append(f"a window of 4 s ended after {lasted:.1f} s")
+
+
+def killed_under_load(c):
+    """kill -9 again and again while mail flows: the next connection reaches the gateway within a second, each time."""
+    c.inline.divert("on")
+    stop, done, broken = threading.Event(), [0], [0]
+
+    def load(version):
+        while not stop.is_set():
+            try:
+                send(c.net, c.net.sender(CAPTURED_TOO, version), timeout=5)
+                done[0] += 1
+            except (OSError, AssertionError):
+                broken[0] += 1
+    threads = [threading.Thread(target=load, args=(version,)) for version in (4, 6)]
+    slowest = 0
+    try:
+        for thread in threads:
+            thread.start()
+        for turn in range(c.kills):
+            c.inline.start()
+            time.sleep(0.05 * (turn % 5))
+            c.inline.kill()
+            began = time.monotonic()
+            mail = Mail(c.net, c.net.sender(CAPTURED, 4 if turn % 2 else 6), timeout=5)
+            assert mail.reply().startswith(b"220"), mail.replies
+            slowest = max(slowest, time.monotonic() - began)
+            mail.say(b"QUIT")
+            mail.close()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert slowest <= 1, f"{slowest:.2f} s until the gateway's greeting"
+    assert done[0] > c.kills, f"hardly any load: {done[0]} mails"
+    c.figures.append(f"{c.kills} kills under {done[0]} mails ({broken[0]} cut), greeting within {slowest * 1000:.0f} ms")
+
+
+def not_ours(c):
+    """What comes straight to the listener for diverted connections is reset, and the log says so."""
+    c.inline.divert("on")
+    c.inline.start()
+    got = None
+    try:
+        with network_of(c.net.names["sender"]):
+            knock = socket.create_connection(("10.88.2.1" if c.net.bridged else "10.88.1.1", c.inline.port), 5)
+        got = knock.recv(10)
+    except ConnectionResetError:
+        pass
+    assert got is None, f"not reset: {got}"
+    assert "connected straight to a listener for diverted connections" in c.inline.log()
+
+
+ROUTED = (captured_are_recorded, strangers_pass_by, one_port_twice, sessions_in_progress, window_ends_without_us,
+          killed_under_load, not_ours)
+BRIDGED = (captured_are_recorded, strangers_pass_by, sessions_in_progress, not_ours)

@@ -1,0 +1,84 @@
+"""smtpscope inline on the host in the middle: its configuration, `smtpscope divert`, and `smtpscope run`."""
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from lib import store
+from topology import CAPTURED, CAPTURED_TOO, EXCLUDED, GATEWAY, run
+
+
+class Inline:
+    def __init__(self, binary, net, folder):
+        self.binary, self.net, self.folder = str(binary), net, Path(folder)
+        self.store, self.config = self.folder / "store", self.folder / "smtpscope.jsonc"
+        self.log_path, self.process = self.folder / "log", None
+        self.port = 25 if net.bridged else 10025
+        self.folder.mkdir()
+        self.configure()
+
+    def configure(self, window="unlimited", **capture):
+        """The captured hosts are a network each, of which one is excluded."""
+        senders = []
+        for version in (4, 6):
+            senders += [f"{self.net.sender(host, version)}" for host in (CAPTURED, CAPTURED_TOO, EXCLUDED)]
+        settings = {
+            "listeners": [{"address": f"{host}:{self.port}", "accept": "tproxy"} for host in ("0.0.0.0", "[::]")],
+            "gateway": {"present": "sender"},
+            "capture": {"senders": senders, "exclude": [self.net.sender(EXCLUDED), self.net.sender(EXCLUDED, 6)],
+                        "for": window, **capture},
+            "divert": {"destinations": list(GATEWAY.values())},
+            "store": {"path": str(self.store)}, "drain": "1s"}
+        if self.net.bridged:
+            settings["divert"]["bridge"] = "br0"
+        self.config.write_text(json.dumps(settings))
+
+    def divert(self, *words, status=0, env=None):
+        """Runs it; `status`: what it has to end with, None is anything. Gives back (stdout, stderr)."""
+        config = () if words[0] == "off" else ("--config", self.config)
+        done = run(*self.net.inside("middle"), self.binary, "divert", *words, *config, check=False, env=env)
+        assert status is None or done.returncode == status, f"divert {words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout, done.stderr
+
+    def status(self):
+        return json.loads(self.divert("status", "--json", status=None)[0])
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([*self.net.inside("middle"), self.binary, "run", "--config", str(self.config)],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log()
+            listening = self.net.run("middle", "ss", "-Hltn", "sport", "=", self.port).stdout.splitlines()
+            if len(listening) == 2:
+                return self
+            time.sleep(0.02)
+        raise AssertionError(f"the proxy does not listen: {self.log()}")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")[-3000:]
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            status = self.process.wait(30)
+            self.process = None
+            assert status == 0, f"smtpscope ended with {status}: {self.log()}"
+
+    def transcripts(self, count, timeout=20):
+        found = store.wait_transcripts(self.store, count, timeout)
+        assert len(found) == count, f"{len(found)} transcripts in place of {count}"
+        return found
+
+    def recorded(self):
+        """The addresses of senders that left a trace in the store."""
+        folder = self.store / "senders"
+        return set(os.listdir(folder)) if folder.exists() else set()
