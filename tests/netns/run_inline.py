@@ -43,7 +43,7 @@ def play(options, case, bridged, folder, figures):
     """Each case has hosts of its own, so that none finds what another left."""
     folder.mkdir(parents=True)
     with Topology(bridged) as net:
-        postfix = Postfix(folder / "postfix", net.names["gateway"])
+        postfix = Postfix(folder / "postfix", namespace=net.names["gateway"])
         context = None
         try:
             postfix.start()
