@@ -41,9 +41,10 @@ ReloadPlan plan_reload(const Settings& running, const Settings& wanted) {
   if (wanted.store.path != running.store.path) keep("/store/path", quoted(running.store.path));
   if (wanted.control.listen != running.control.listen)
     keep("/control/listen", running.control.listen ? format_host_port(*running.control.listen) : "without an address");
+  if (wanted.control.token_file != running.control.token_file) keep("/control/token_file", "what it was");
   plan.settings.workers = running.workers;
   plan.settings.store.path = running.store.path;
-  plan.settings.control.listen = running.control.listen;
+  plan.settings.control = running.control;
   return plan;
 }
 

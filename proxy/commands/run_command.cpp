@@ -115,8 +115,9 @@ void reload(Proxy& proxy, const Arguments& arguments) {
   try {
     const Result<Settings> settings = settings_of(arguments);
     if (!settings) throw std::runtime_error(settings.error());
-    for (const SettingsIssue& issue : faults_of(plan_reload(proxy.settings(), *settings).settings))
-      faults.push_back(placed(issue));
+    std::vector<SettingsIssue> issues = faults_of(*settings);
+    if (issues.empty()) issues = faults_of(plan_reload(proxy.settings(), *settings).settings);
+    for (const SettingsIssue& issue : issues) faults.push_back(placed(issue));
     const Result<CaptureGate::Match> match = match_of(*settings);
     if (!match) throw std::runtime_error(match.error());
     if (faults.empty()) {

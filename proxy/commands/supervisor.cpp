@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
+#include <exception>
 #include <utility>
 
 #include "config/units.h"
@@ -33,12 +34,19 @@ int Supervisor::run() {
       },
       SIGHUP);
   proxy_.start();
-  if (listener_)
-    server_ = std::make_unique<HttpServer>(&loop_, std::move(listener_),
-                                           [this](const HttpRequest& request) { return respond(request); });
+  if (listener_) serve();
   uv_run(&loop_, UV_RUN_DEFAULT);
   proxy_.join();
   return uv_loop_close(&loop_);
+}
+
+void Supervisor::serve() {
+  try {
+    server_ = std::make_unique<HttpServer>(&loop_, std::move(listener_),
+                                           [this](const HttpRequest& request) { return respond(request); });
+  } catch (const std::exception& e) {
+    spdlog::error("{}; mail goes on without it", e.what());
+  }
 }
 
 HttpResponse Supervisor::respond(const HttpRequest& request) const {

@@ -26,6 +26,7 @@ class Supervisor {
   int run();
 
  private:
+  void serve();
   HttpResponse respond(const HttpRequest& request) const;
   void on_stop();
   void on_timer();

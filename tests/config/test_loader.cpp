@@ -152,7 +152,7 @@ TEST_CASE("each mistake is named with its line and column") {
        "f:1:53: /listeners/0/trusted/0: \"mx:a.example\" is a name: only addresses, networks and ranges can be "
        "trusted"},
       {"{\"listeners\": [{\"address\": \"1.2.3.4:5\", \"trusted\": \"any\"}]}",
-       "f:1:53: /listeners/0/trusted: \"any\" would let everybody say who they are: name the load balancers' "
+       "f:1:52: /listeners/0/trusted: \"any\" would let everybody say who they are: name the load balancers' "
        "addresses"},
       {"{\"a\\u001bb\": 1}",
        "f:1:2: /a\\x1Bb: unknown key; known here are \"listeners\", \"gateway\", \"capture\", \"starttls\", \"store\", "

@@ -9,8 +9,12 @@ namespace {
 
 Settings running() {
   Settings s;
-  s.listeners = {{{"0.0.0.0", 25}, Accept::direct, {}, 3000},
-                 {{"10.0.0.2", 25}, Accept::proxy_protocol, {"10.0.0.5"}, 3000}};
+  for (const char* host : {"0.0.0.0", "10.0.0.2"}) {
+    s.listeners.emplace_back().address.host = host;
+    s.listeners.back().address.port = 25;
+  }
+  s.listeners[1].accept = Accept::proxy_protocol;
+  s.listeners[1].trusted.emplace_back("10.0.0.5");
   s.gateway.address = {"10.0.0.1", 25};
   return s;
 }
@@ -60,9 +64,10 @@ TEST_CASE("what cannot change live stays, and is named") {
   wanted.workers = 4;
   wanted.store.path = "/elsewhere";
   wanted.control.listen = HostPort{"127.0.0.1", 8025};
+  wanted.control.token_file = "/token";
   const ReloadPlan plan = plan_reload(running(), wanted);
   CHECK(kept(plan) == std::vector<std::string>{"/listeners", "/listeners", "/listeners/0", "/listeners/1", "/workers",
-                                               "/store/path", "/control/listen"});
+                                               "/store/path", "/control/listen", "/control/token_file"});
   CHECK(plan.settings.listeners[0].address.port == 25);
   CHECK(plan.settings.listeners[1].accept == Accept::proxy_protocol);
   CHECK(plan.settings.listeners[1].trusted == std::vector<std::string>{"10.0.0.5"});

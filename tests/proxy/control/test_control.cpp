@@ -37,8 +37,8 @@ TEST_CASE("what would change something needs the token, and nobody has one where
     CHECK(ask(method, "/livez").status == 401);
     CHECK(ask(method, "/livez").challenge.starts_with("Bearer"));
     CHECK(ask(method, "/livez", "Bearer " + kToken).status == 405);
-    for (const std::string& wrong :
-         {"Bearer " + kToken + "0", "Bearer 0123456789abcdeF", std::string("Bearer "), kToken, "Basic " + kToken})
+    for (const std::string& wrong : {"Bearer " + kToken + "0", std::string("Bearer 0123456789abcdeF"),
+                                     std::string("Bearer "), kToken, "Basic " + kToken})
       CHECK(ask(method, "/livez", wrong).status == 401);
     CHECK(ask(method, "/livez", "Bearer ", true, "").status == 401);
   }
