@@ -10,6 +10,7 @@
 //   !                            the point that is now reached is marked (bytes are missing here)
 //   +30.0                        so many seconds pass
 //   connect failed ECONNREFUSED 0.4     the gateway was not reached, after so many seconds;   !connect ... marked
+//   connect failed EHOSTUNREACH 0.1 192.0.2.254 admin-prohibited        and who said so by ICMP
 //   connect pending              the gateway has not answered (put first; else it was reached at once)
 //   hole S 1000                  so many bytes are missing in the recording
 //   proxy closed drain           the proxy ended the session, for this reason

@@ -36,7 +36,8 @@ int listen_on(const Address& address);
 Address local_address(int fd);
 
 /// Begins to connect; `source` is bound first if given (its port 0), also if it is not an address of this host.
-/// Returns the descriptor, or a negative errno; the connection may still be in progress.
+/// Returns the descriptor, or a negative errno; the connection may still be in progress. Once it is made, the caller
+/// ends hear_icmp() on it.
 int connect_to(const Address& to, const Address* source);
 bool is_connected(int fd);
 /// The pending error of a socket, 0 if none.

@@ -108,7 +108,7 @@ class Session {
     uint64_t sampled_ns = 0;
   };
   std::unique_ptr<Evidence> evidence_;
-  uint64_t last_bytes_ns_;  ///< when bytes of either side were read last
+  uint64_t last_news_ns_;  ///< when bytes of either side were read last, or its end
   bool over_ = false;
 };
 

@@ -53,6 +53,7 @@ class Worker {
   // For sessions, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
   Poller& poller() { return *poller_; }
+  bool gateway_is_v6() const { return context_->gateway.storage.ss_family == AF_INET6; }
   uint64_t connect_timeout_ms() const { return context_->settings.gateway.connect_timeout_ms; }
   /// Where recv() puts up to Batch::kMaxRead bytes; valid until the next append() or read_space().
   char* read_space();
