@@ -47,6 +47,14 @@ struct SessionFacts {
   bool begins_late = false;  ///< what is known begins in the middle of the session
 };
 
+/// What a router, a firewall or a host answered in place of TCP.
+struct IcmpError {
+  std::string from;  ///< its address; empty: there was none
+  std::string
+      says;  ///< "admin-prohibited", "port-unreachable", "host-unreachable", "net-unreachable", "time-exceeded", ...
+  bool operator==(const IcmpError&) const = default;
+};
+
 /// How the connection to the gateway came out.
 struct GatewayConnect {
   enum class State : uint8_t { pending, connected, failed };
@@ -54,6 +62,7 @@ struct GatewayConnect {
   int64_t at_us = 0;  ///< when it was known, since the session began
   int64_t took_us = 0;
   std::string error;  ///< "ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", ... when failed
+  IcmpError icmp{};   ///< why, where the network said so
 };
 
 /// What reverse DNS said of the sender when the proxy asked, as a gateway would before it greets.
@@ -76,6 +85,7 @@ struct LegTransport {
   uint32_t unsent = 0;        ///< bytes for it that wait in the kernel
   uint32_t window = 0;        ///< bytes that it is willing to take; 0: none, or not known
   uint32_t out_of_order = 0;  ///< segments that came from it behind a hole
+  uint32_t sacked = 0;        ///< of the unacknowledged ones, those that it holds behind a hole (RFC 2018)
   bool operator==(const LegTransport&) const = default;
   /// Are bytes on their way that do not arrive?
   bool troubled() const { return unacked > 0 || unsent > 0 || out_of_order > 0; }

@@ -116,7 +116,7 @@ Match match_stall(const View& v) {
 }
 
 bool forgotten_while_idle(const View& v) {
-  constexpr int64_t kIdle = 120 * kSecond;
+  constexpr int64_t kIdle = 60 * kSecond;  // the shortest memory of devices that are seen in the field
   if (!v.cut_short() || v.banner_owed() || v.inside_tls() || v.close()->how == CloseHow::fin ||
       v.closed_by(From::proxy))
     return false;

@@ -10,6 +10,17 @@ namespace {
 
 constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
 
+/// A firewall said no. The gateway's own TCP would have refused with a reset.
+bool prohibited(const View& v) {
+  const GatewayConnect& c = v.c.connect;
+  return c.icmp.says == "admin-prohibited" || c.icmp.says == "port-unreachable" || c.error == "EACCES" ||
+         c.error == "EPERM";
+}
+
+std::string icmp_text(const IcmpError& icmp) {
+  return icmp.from.empty() ? "" : "; " + icmp.from + " answered with ICMP " + icmp.says;
+}
+
 std::optional<Match> failed_with(const View& v, std::initializer_list<std::string_view> errors, bool others = false) {
   if (v.c.connect.state != GatewayConnect::State::failed) return std::nullopt;
   const bool listed = std::find(errors.begin(), errors.end(), v.c.connect.error) != errors.end();
@@ -18,7 +29,7 @@ std::optional<Match> failed_with(const View& v, std::initializer_list<std::strin
   for (size_t i = 0; i < v.events.size() && m.event < 0; ++i)
     if (v.events[i].kind == Event::Kind::note && v.events[i].phase == Phase::connect) m.event = static_cast<int32_t>(i);
   m.at_us = v.c.connect.at_us;
-  m.got = v.c.connect.error + " after " + v.seconds(v.c.connect.took_us);
+  m.got = v.c.connect.error + " after " + v.seconds(v.c.connect.took_us) + icmp_text(v.c.connect.icmp);
   return m;
 }
 
@@ -39,8 +50,39 @@ constexpr Rule kRules[] = {
      .quiet = kQuiet,
      .check =
          [](const View& v) {
-           return failed_with(v, {"ECONNREFUSED", "ECONNRESET"});
+           return prohibited(v) ? std::nullopt : failed_with(v, {"ECONNREFUSED", "ECONNRESET"});
          }},
+    {.code = "gateway-prohibited",
+     .title = "A firewall forbids the connection to the gateway",
+     .phase = Phase::connect,
+     .party = Party::network,
+     .expected = "an accepted TCP connection",
+     .why =
+         "A packet filter answered the connection attempt with an ICMP message that forbids it; the gateway itself was "
+         "not asked.",
+     .advice =
+         "Let the filter pass TCP from this host to the gateway's port. If smtpscope keeps the senders' addresses, "
+         "the filter has to let those pass too. Where no address is named, the filter is on this host: look at "
+         "nft list ruleset, and at ip route for a prohibiting route.",
+     .references = {"RFC 1812 5.2.7.1", "RFC 4443 3.1"},
+     .fires = "!connect failed EHOSTUNREACH 0.1 192.0.2.254 admin-prohibited\nS rst\n",
+     .quiet = "connect failed EHOSTUNREACH 3.1 192.0.2.254 host-unreachable\nS rst\n",
+     .check = [](const View& v) -> std::optional<Match> {
+       if (!prohibited(v)) return std::nullopt;
+       std::optional<Match> m = failed_with(v, {"ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EACCES", "EPERM"});
+       const std::string& from = v.c.connect.icmp.from;
+       if (m && from.empty()) {
+         m->why = "The proxy's own host forbids the connection, by a packet filter or a route.";
+         m->party = Party::proxy;
+       } else if (m) {
+         m->why = from == v.c.session.gateway.ip
+                      ? "A packet filter on the gateway's host answered the connection attempt with ICMP \"" +
+                            v.c.connect.icmp.says + "\"; its SMTP service was not asked."
+                      : "A packet filter at " + from + " answered the connection attempt with ICMP \"" +
+                            v.c.connect.icmp.says + "\"; the gateway itself was not asked.";
+       }
+       return m;
+     }},
     {.code = "gateway-no-route",
      .title = "There is no route to the gateway",
      .phase = Phase::connect,
@@ -55,7 +97,8 @@ constexpr Rule kRules[] = {
      .quiet = kQuiet,
      .check =
          [](const View& v) {
-           return failed_with(v, {"EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN", "EACCES", "EPERM"});
+           return prohibited(v) ? std::nullopt
+                                : failed_with(v, {"EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN"});
          }},
     {.code = "gateway-no-answer",
      .title = "The gateway did not answer the connection attempt",

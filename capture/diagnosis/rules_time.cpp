@@ -299,7 +299,7 @@ constexpr Rule kRules[] = {
        for (const Event& e : v.events)
          if (e.end_us < asked.at_us) before = std::max(before, e.end_us);
        m.phase = asked.phase;
-       m.confidence = Confidence::likely;
+       m.confidence = v.at_least(asked.at_us - before, 120 * kSecond) ? Confidence::likely : Confidence::possible;
        m.why = fmt::format(
            "The connection was idle for {}; the command behind that met a connection that was no more. A "
            "firewall or NAT between forgot it.",

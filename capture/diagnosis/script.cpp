@@ -168,11 +168,14 @@ class Player {
     if (rest == "pending") return;
     if (!rest.starts_with("failed ")) throw std::invalid_argument("connect pending, or connect failed ERROR SECONDS");
     rest.remove_prefix(7);
-    const size_t space = rest.find(' ');
-    if (space == std::string_view::npos) throw std::invalid_argument("connect failed ERROR SECONDS");
-    const int64_t took_us = std::llround(number(rest.substr(space + 1)) * 1e6);
+    const auto words = words_of(rest);
+    if (words.size() != 2 && words.size() != 4)
+      throw std::invalid_argument("connect failed ERROR SECONDS [FROM ICMP-WORD]");
+    const int64_t took_us = std::llround(number(words[1]) * 1e6);
     now_us_ += took_us;
-    connected({GatewayConnect::State::failed, now_us_, took_us, std::string(rest.substr(0, space))});
+    GatewayConnect failed{GatewayConnect::State::failed, now_us_, took_us, std::string(words[0])};
+    if (words.size() == 4) failed.icmp = {std::string(words[2]), std::string(words[3])};
+    connected(failed);
   }
 
   static std::vector<std::string_view> words_of(std::string_view text) {
@@ -212,9 +215,11 @@ class Player {
                         : field == "unsent"       ? &leg.unsent
                         : field == "window"       ? &leg.window
                         : field == "out-of-order" ? &leg.out_of_order
+                        : field == "sacked"       ? &leg.sacked
                         : field == "retransmits"  ? &leg.retransmits
                                                   : nullptr;
-      if (value == nullptr) throw std::invalid_argument("path: unacked, unsent, window, out-of-order, retransmits");
+      if (value == nullptr)
+        throw std::invalid_argument("path: unacked, unsent, window, out-of-order, sacked, retransmits");
       *value = static_cast<uint32_t>(count(words[i].substr(equals + 1)));
     }
     (words[0] == "S" ? end_.sender_leg : end_.gateway_leg) = leg;

@@ -11,6 +11,7 @@
 //   +30.0                        so many seconds pass
 //   sees-port 40001              the gateway sees the sender's address with this port (first line only)
 //   connect failed ECONNREFUSED 0.4     the gateway was not reached, after so many seconds;   !connect ... marked
+//   connect failed EHOSTUNREACH 0.1 192.0.2.254 admin-prohibited        and who said so by ICMP
 //   connect pending              the gateway has not answered (put first; else it was reached at once)
 //   hole S 1000                  so many bytes are missing in the recording
 //   header proxy-v1              a PROXY header was sent to the gateway (put first)

@@ -157,6 +157,14 @@ int64_t View::answered_at(int32_t event) const {
   return reply != nullptr ? reply->at_us : INT64_MAX;
 }
 
+int32_t View::waiting_at(int64_t at_us) const {
+  for (size_t i = 0; i < events.size(); ++i)
+    if (events[i].end_us <= at_us && expects_reply(events[i], events, i) &&
+        answered_at(static_cast<int32_t>(i)) > at_us)
+      return static_cast<int32_t>(i);
+  return -1;
+}
+
 const Event* View::last_reply() const {
   const Event* last = nullptr;
   for (int32_t i = 0; i < static_cast<int32_t>(events.size()) && (first_close < 0 || i < first_close); ++i)

@@ -95,6 +95,8 @@ struct View {
   /// The reply to this event came later than this; INT64_MAX if none came.
   int64_t answered_at(int32_t event) const;
 
+  /// The first command or message that was sent whole by then and had no reply yet; -1 if there is none.
+  int32_t waiting_at(int64_t at_us) const;
   /// When the unanswered thing had been sent; for the banner, when the gateway was reached.
   int64_t owed_since() const;
   /// The event that has been waiting for its reply, for its phase; null if none.

@@ -111,19 +111,20 @@ class Json {
 };
 
 void put_legs(Json& json, const std::optional<LegTransport>& sender, const std::optional<LegTransport>& gateway) {
-  const auto leg = [&](const std::optional<LegTransport>& t, const std::array<std::string_view, 7>& keys) {
+  const auto leg = [&](const std::optional<LegTransport>& t, const std::array<std::string_view, 8>& keys) {
     if (!t) return;
     json.number(keys[0], t->rtt_us).number(keys[1], t->retransmits).number(keys[2], t->mss);
     if (t->troubled())
       json.number(keys[3], t->unacked)
           .number(keys[4], t->unsent)
           .number(keys[5], t->window)
-          .number(keys[6], t->out_of_order);
+          .number(keys[6], t->out_of_order)
+          .number(keys[7], t->sacked);
   };
   leg(sender, {"sender_rtt_us", "sender_retransmits", "sender_mss", "sender_unacked", "sender_unsent", "sender_window",
-               "sender_out_of_order"});
+               "sender_out_of_order", "sender_sacked"});
   leg(gateway, {"gateway_rtt_us", "gateway_retransmits", "gateway_mss", "gateway_unacked", "gateway_unsent",
-                "gateway_window", "gateway_out_of_order"});
+                "gateway_window", "gateway_out_of_order", "gateway_sacked"});
 }
 
 /// What stands in a packet header; an IPv4 end of a mixed pair stands as a mapped address.
@@ -280,6 +281,7 @@ void PcapngFlow::connected(std::string& out, const GatewayConnect& connect) {
   Json json("connect/1");
   json.text("state", ok ? "connected" : connect.state == GatewayConnect::State::failed ? "failed" : "pending");
   json.number("at_us", connect.at_us).number("took_us", connect.took_us).text("error", connect.error);
+  if (!connect.icmp.from.empty()) json.text("icmp_from", connect.icmp.from).text("icmp", connect.icmp.says);
   const auto flags = static_cast<uint8_t>(ok ? kSyn | kAck : kRst | kAck);
   packet(out, {From::gateway, flags, connect.at_us, {}, json.done()});
   if (!ok) return;

@@ -72,14 +72,15 @@ GatewayConnect connect_of(const json& j) {
   c.at_us = number<int64_t>(j, "at_us");
   c.took_us = number<int64_t>(j, "took_us");
   c.error = text(j, "error");
+  c.icmp = {text(j, "icmp_from"), text(j, "icmp")};
   return c;
 }
 
 std::optional<LegTransport> leg_of(const json& j, const std::string& side) {
   if (!j.contains(side + "rtt_us")) return std::nullopt;
   const auto value = [&](const char* key) { return number<uint32_t>(j, (side + key).c_str()); };
-  return LegTransport{value("rtt_us"), value("retransmits"), value("mss"),         value("unacked"),
-                      value("unsent"), value("window"),      value("out_of_order")};
+  return LegTransport{value("rtt_us"), value("retransmits"), value("mss"),          value("unacked"),
+                      value("unsent"), value("window"),      value("out_of_order"), value("sacked")};
 }
 
 PathSample sample_of(const json& j) {

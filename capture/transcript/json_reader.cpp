@@ -231,6 +231,7 @@ void read_session(const Object& o, Transcript& t) {
   t.connect.took_us = gateway.ms("connect_ms");
   t.connect.at_us = gateway.ms("connect_at_ms");
   t.connect.error = gateway.string("error");
+  if (const auto icmp = gateway.object("icmp")) t.connect.icmp = {icmp->string("from"), icmp->string("says")};
 }
 
 StreamTotals read_stream(const Object& streams, const char* key) {
@@ -245,7 +246,7 @@ std::optional<LegTransport> read_leg(const Object& transport, const char* key) {
   return LegTransport{o->number<uint32_t>("rtt_us"),       o->number<uint32_t>("retransmits"),
                       o->number<uint32_t>("mss"),          o->number<uint32_t>("unacked"),
                       o->number<uint32_t>("unsent_bytes"), o->number<uint32_t>("window_bytes"),
-                      o->number<uint32_t>("out_of_order")};
+                      o->number<uint32_t>("out_of_order"), o->number<uint32_t>("sacked")};
 }
 
 void read_transport(const Object& o, Transcript& t) {

@@ -259,6 +259,7 @@ void write_leg(Writer& w, const char (&key)[N], const std::optional<LegTransport
     w.number(",\"unsent_bytes\":", leg->unsent);
     w.number(",\"window_bytes\":", leg->window);
     w.number(",\"out_of_order\":", leg->out_of_order);
+    w.number(",\"sacked\":", leg->sacked);
   }
   w.raw("}");
 }
@@ -325,6 +326,11 @@ void write_session(Writer& w, const Transcript& t) {
     w.ms(",\"connect_at_ms\":", t.connect.at_us);
   }
   w.string_or_null(",\"error\":", t.connect.error);
+  if (!t.connect.icmp.from.empty()) {
+    w.string(",\"icmp\":{\"from\":", t.connect.icmp.from);
+    w.string(",\"says\":", t.connect.icmp.says);
+    w.raw("}");
+  }
   w.string_or_null(",\"sees\":", s.sees);
   if (!s.header.empty()) w.string(",\"header\":", s.header);
   if (s.sees_port != 0) w.number(",\"sees_port\":", s.sees_port);

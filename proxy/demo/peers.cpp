@@ -166,7 +166,7 @@ void Patience::pause(milliseconds time) const {
 }
 
 Ends connect_through(const Address& proxy, const Address& source, int gateway_listener, const Patience& patience) {
-  const int fd = connect_to(proxy, &source);
+  const int fd = connect_to(proxy, &source);  // on loopback, where no ICMP error can break it
   if (fd < 0)
     throw std::runtime_error(
         fmt::format("cannot connect from {} to the proxy: {}", endpoint_of(source).ip, std::strerror(-fd)));

@@ -1,5 +1,6 @@
 #include "proxy/net/socket.h"
 
+#include "proxy/net/icmp.h"
 #include "proxy/net/syn.h"
 
 #include <arpa/inet.h>
@@ -131,6 +132,7 @@ int connect_to(const Address& to, const Address* source) {
   const int fd = socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
   pass_at_once(fd);
+  hear_icmp(fd, to.storage.ss_family == AF_INET6, true);
   if (source != nullptr) {
     // A port of its own lets a sender come back at once from the same one; else connect() may choose it, which then has
     // only to be free towards this gateway.
@@ -178,8 +180,8 @@ std::optional<LegTransport> transport_of(int fd) {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return std::nullopt;
-  return LegTransport{info.tcpi_rtt,           info.tcpi_total_retrans, info.tcpi_snd_mss,    info.tcpi_unacked,
-                      info.tcpi_notsent_bytes, info.tcpi_snd_wnd,       info.tcpi_rcv_ooopack};
+  return LegTransport{info.tcpi_rtt,           info.tcpi_total_retrans, info.tcpi_snd_mss,     info.tcpi_unacked,
+                      info.tcpi_notsent_bytes, info.tcpi_snd_wnd,       info.tcpi_rcv_ooopack, info.tcpi_sacked};
 }
 
 std::optional<SynFacts> syn_of(int fd) {

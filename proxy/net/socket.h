@@ -47,7 +47,7 @@ bool is_local(const Address& address);
 
 /// Begins to connect; `source` is bound first if given, also if it is not an address of this host; its port is kept, or
 /// chosen by the kernel if it is 0. Returns the descriptor, or a negative errno; the connection may be in progress, and
-/// has no keep-alive yet.
+/// has no keep-alive yet. Once it is made, the caller ends hear_icmp() on it.
 int connect_to(const Address& to, const Address* source);
 bool is_connected(int fd);
 /// The pending error of a socket, 0 if none.

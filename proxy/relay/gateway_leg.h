@@ -11,7 +11,8 @@
 namespace smtpscope {
 
 struct GatewayLeg {
-  int fd = -1;                 ///< a connection that is under way, or a negative errno
+  int fd = -1;  ///< a connection that is under way, or a negative errno
+  bool v6 = false;
   const char* sees = "proxy";  ///< whose address the gateway sees: sender | proxy | proxy-header
   uint16_t sees_port = 0;      ///< sees sender: the port that it sees, if not the sender's own
   const char* header = "";     ///< sees proxy-header: proxy-v1 | proxy-v2

@@ -2,11 +2,13 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "capture/hex.h"
+#include "proxy/net/icmp.h"
 #include "proxy/relay/worker.h"
 
 namespace smtpscope {
@@ -31,17 +33,19 @@ std::string hex(XXH128_hash_t hash) {
 
 }  // namespace
 
-Session::Session(Worker& worker, uint64_t number, Fd sender, Fd gateway, int connect_error,
+Session::Session(Worker& worker, uint64_t number, Fd sender, GatewayLeg gateway,
                  std::unique_ptr<CaptureSession> capture)
     : worker_(worker),
       number_(number),
       began_ns_(uv_hrtime()),
       capture_(capture.release()),
-      connect_error_(connect_error),
-      last_bytes_ns_(began_ns_) {
+      connect_error_(gateway.fd < 0 ? -gateway.fd : 0),
+      gateway_is_v6_(gateway.v6),
+      last_news_ns_(began_ns_) {
   legs_[0].fd = std::move(sender);
-  legs_[1].fd = std::move(gateway);
+  legs_[1].fd = Fd(std::max(gateway.fd, -1));
   legs_[1].connecting = true;
+  if (!gateway.lead.empty()) lead_ = std::make_unique<std::string>(std::move(gateway.lead));
   for (Leg& leg : legs_) leg.session = this;
 }
 
@@ -118,6 +122,7 @@ void Session::on_connected(Leg& gateway, int error) {
   const bool reset = error == ECONNRESET || error == EPIPE;
   if (error != 0 && !reset) return connect_failed(error);
   gateway.connecting = false;
+  hear_icmp(gateway.fd.get(), gateway_is_v6_, false);
   timer_.reset();
   if (capture_ != nullptr) {
     const int64_t at = now_us();
@@ -137,8 +142,8 @@ void Session::connect_failed(int error) {
   if (over_) return;
   if (capture_ != nullptr) {
     const int64_t at = now_us();
-    capture_->connect =
-        std::make_unique<GatewayConnect>(GatewayConnect{GatewayConnect::State::failed, at, at, errno_name(error)});
+    capture_->connect = std::make_unique<GatewayConnect>(
+        GatewayConnect{GatewayConnect::State::failed, at, at, errno_name(error), icmp_error_of(legs_[1].fd.get())});
     record(BatchRecord::Type::connected, From::gateway);
   }
   RelayMetrics::add(worker_.metrics().gateway_failed);
@@ -342,12 +347,12 @@ void Session::look_around() {
   if (capture_ == nullptr || legs_[1].connecting) return;
   const uint64_t now = uv_hrtime();
   const bool greeting_late = legs_[1].bytes == 0 && now - began_ns_ >= kLateGreetingNs;
-  const bool silent = now - last_bytes_ns_ >= kLongSilenceNs;
+  const bool silent = now - last_news_ns_ >= kLongSilenceNs;
   if (!greeting_late && !silent) return;
   if (!evidence_) evidence_ = std::make_unique<Evidence>();
   if (greeting_late && !evidence_->name)
     evidence_->name = worker_.look_up(named_ ? *named_ : peer_of(legs_[0].fd.get()).ip);
-  if (silent && evidence_->sampled_ns < last_bytes_ns_ && evidence_->samples.size() < kMaxSamples) {
+  if (silent && evidence_->sampled_ns < last_news_ns_ && evidence_->samples.size() < kMaxSamples) {
     evidence_->sampled_ns = now;
     evidence_->samples.push_back({now_us(), transport_of(legs_[0].fd.get()), transport_of(legs_[1].fd.get())});
   }
@@ -357,13 +362,14 @@ void Session::look_around() {
 
 void Session::record(BatchRecord::Type type, From from, uint64_t length, CloseHow how) {
   if (capture_ == nullptr) return;
+  if (type == BatchRecord::Type::closed) last_news_ns_ = uv_hrtime();
   worker_.append({capture_, now_us(), 0, length, type, from, how});
 }
 
 void Session::record_data(Leg& leg, size_t size) {
   leg.bytes += size;
   if (capture_ == nullptr) return;
-  last_bytes_ns_ = uv_hrtime();
+  last_news_ns_ = uv_hrtime();
   if (!leg.hash) leg.hash = std::make_unique<Hash>();
   XXH3_128bits_update(leg.hash->state, worker_.read_space(), size);
   if (worker_.overloaded()) {
@@ -375,7 +381,7 @@ void Session::record_data(Leg& leg, size_t size) {
     record_lost(leg, size);
     std::memcpy(worker_.read_space(), bytes.data(), size);
   }
-  const auto at_us = static_cast<int64_t>((last_bytes_ns_ - began_ns_) / 1000);
+  const auto at_us = static_cast<int64_t>((last_news_ns_ - began_ns_) / 1000);
   worker_.append({capture_, at_us, 0, size, BatchRecord::Type::data, from(leg), CloseHow::fin});
 }
 

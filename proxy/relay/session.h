@@ -20,6 +20,7 @@
 #include "proxy/net/socket.h"
 #include "proxy/net/uv_ptr.h"
 #include "proxy/relay/batch.h"
+#include "proxy/relay/gateway_leg.h"
 
 namespace smtpscope {
 
@@ -29,14 +30,11 @@ class Session {
  public:
   /// `capture` is null for a session that is relayed only. The connection to the gateway is under way on `gateway`, or
   /// failed with `connect_error` (a positive errno).
-  Session(Worker& worker, uint64_t number, Fd sender, Fd gateway, int connect_error,
-          std::unique_ptr<CaptureSession> capture);
+  Session(Worker& worker, uint64_t number, Fd sender, GatewayLeg gateway, std::unique_ptr<CaptureSession> capture);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Bytes of our own that the gateway gets before all else; they are nobody's in the recording. Before start().
-  void lead_with(std::string bytes) { lead_ = std::make_unique<std::string>(std::move(bytes)); }
   /// The sender's address, where it is not that of the connection's peer. Before start().
   void named(std::string ip) { named_ = std::make_unique<const std::string>(std::move(ip)); }
   void start();
@@ -103,6 +101,7 @@ class Session {
   std::array<Leg, 2> legs_;  ///< sender, gateway
   CaptureSession* capture_;  ///< the recorder's once `opened` was sent; never touched again after `ended`
   int connect_error_;
+  bool gateway_is_v6_;
   Leg* gone_ = nullptr;       ///< the leg that was reset
   Leg* resetting_ = nullptr;  ///< the leg that is still to be reset once its bytes are out
   UvPtr<uv_timer_t> timer_;
@@ -114,9 +113,10 @@ class Session {
     uint64_t sampled_ns = 0;
   };
   std::unique_ptr<Evidence> evidence_;
-  std::unique_ptr<std::string> lead_;         ///< until the gateway is reached
+  std::unique_ptr<std::string> lead_;  ///< bytes of our own for the gateway before all else, until it is reached;
+                                       ///< they are nobody's in the recording
   std::unique_ptr<const std::string> named_;  ///< null: the sender is the peer
-  uint64_t last_bytes_ns_;                    ///< when bytes of either side were read last
+  uint64_t last_news_ns_;                     ///< when bytes of either side were read last, or its end
   bool kept_alive_ = false;                   ///< keep_alive() was asked of the gateway's leg
   bool over_ = false;
 };

@@ -230,8 +230,7 @@ void Worker::refuse(HeaderRefusals::Why why, const std::string& ip, std::string_
 bool Worker::begin(Incoming& incoming) {
   const Address& to = incoming.gateway ? *incoming.gateway : context_->gateway;
   GatewayLeg leg = open_gateway_leg(to, incoming, context_->settings.gateway.present);
-  const int gateway = leg.fd;
-  if (gateway < 0 && out_of_descriptors(-gateway)) {
+  if (leg.fd < 0 && out_of_descriptors(-leg.fd)) {
     pause();
     return false;
   }
@@ -240,9 +239,7 @@ bool Worker::begin(Incoming& incoming) {
   const uint64_t number = ++numbered_;
   RelayMetrics::add(metrics().sessions_begun);
   if (capture) RelayMetrics::add(metrics().captured_begun);
-  auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), Fd(gateway < 0 ? -1 : gateway),
-                                           gateway < 0 ? -gateway : 0, std::move(capture));
-  if (!leg.lead.empty()) session->lead_with(std::move(leg.lead));
+  auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), std::move(leg), std::move(capture));
   if (!named.empty()) session->named(std::move(named));
   if (look_timer_ && !uv_is_active(reinterpret_cast<uv_handle_t*>(look_timer_.get())))
     uv_timer_start(

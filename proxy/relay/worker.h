@@ -43,8 +43,6 @@ struct RelayContext {
   std::shared_ptr<RelayMetrics> metrics;
 };
 
-struct GatewayLeg;
-
 class Worker {
  public:
   /// Takes over listening sockets, one for each of settings.listeners, in their order. Throws std::runtime_error if

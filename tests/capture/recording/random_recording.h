@@ -22,7 +22,7 @@ inline std::string dump(const Record& record) {
   const auto n = [](auto value) { return std::to_string(value) + ' '; };
   const auto leg = [&](const std::optional<LegTransport>& l) {
     return l ? n(l->rtt_us) + n(l->retransmits) + n(l->mss) + n(l->unacked) + n(l->unsent) + n(l->window) +
-                   n(l->out_of_order)
+                   n(l->out_of_order) + n(l->sacked)
              : std::string("- ");
   };
   const auto syn = [&](const std::optional<SynFacts>& s) {
@@ -35,7 +35,8 @@ inline std::string dump(const Record& record) {
            f->body_policy + ' ' + n(f->body_limit) + syn(f->syn) + f->header +
            (f->via ? f->via->ip + ' ' + n(f->via->port) : "");
   if (const auto* c = std::get_if<GatewayConnect>(&record))
-    return "connect " + n(static_cast<int>(c->state)) + n(c->at_us) + n(c->took_us) + c->error;
+    return "connect " + n(static_cast<int>(c->state)) + n(c->at_us) + n(c->took_us) + c->error + c->icmp.from +
+           c->icmp.says;
   if (const auto* c = std::get_if<Chunk>(&record))
     return "chunk " + std::string(name(c->from)) + ' ' + n(c->at_us) + n(c->offset) + std::string(c->bytes);
   if (const auto* h = std::get_if<Hole>(&record))
@@ -86,7 +87,8 @@ class RandomSession {
     } else if (step_ == 1) {
       GatewayConnect c{GatewayConnect::State::connected, at_us_, 7, ""};
       if (below(*random_, 8) == 0)
-        c.state = GatewayConnect::State::failed, c.error = "ECONNREFUSED", step_ = kSteps - 2;
+        c.state = GatewayConnect::State::failed, c.error = "ECONNREFUSED", c.icmp = {"192.0.2.254", "port-unreachable"},
+        step_ = kSteps - 2;
       flow_.connected(out, c);
       written_.push_back(dump(c));
     } else if (step_ < kSteps - 1) {
@@ -109,7 +111,7 @@ class RandomSession {
       if (below(*random_, 2)) e.sender_leg = LegTransport{1, 2, 1448};
       if (below(*random_, 2)) e.gateway_leg = LegTransport{UINT32_MAX, 0, 536};
       for (uint64_t i = below(*random_, 3); i > 0; --i)
-        e.samples.push_back({static_cast<int64_t>(i), LegTransport{1, 2, 3, 4, 5, 6, 7}, e.gateway_leg});
+        e.samples.push_back({static_cast<int64_t>(i), LegTransport{1, 2, 3, 4, 5, 6, 7, 8}, e.gateway_leg});
       if (below(*random_, 2))
         e.ptr = ReverseLookUp{"ok", "mx.\xff\"\x01.example", "servfail", false, 1'200, 35'000'000};
       e.capture_loss = "disk: \"full\" \\ \n\x01 gr\xc3\xbc\xc3\x9f \xff";

@@ -1,9 +1,6 @@
-// What the proxy found out besides the bytes: its own reverse look-up of the sender, and the state of the TCP legs.
+// What the proxy's own reverse look-up of the sender says of a late greeting.
 #include <fmt/core.h>
 
-#include <algorithm>
-
-#include "capture/diagnosis/body_stall.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -42,65 +39,6 @@ std::string slow_look_up(const View& v) {
     return fmt::format("{} is called {}, but the proxy's own look-up of that name's addresses {}", ip, ptr->name,
                        outcome(v, ptr->forward_status, ptr->forward_us));
   return "";
-}
-
-/// The leg of this side as it was when the legs were looked at last, and when that was.
-struct Seen {
-  const LegTransport& leg;
-  int64_t at_us;
-};
-
-std::optional<Seen> last_seen(const View& v, From side) {
-  if (v.c.end.samples.empty()) return std::nullopt;
-  const PathSample& sample = v.c.end.samples.back();
-  const auto& leg = side == From::sender ? sample.sender : sample.gateway;
-  return leg ? std::optional<Seen>({*leg, sample.at_us}) : std::nullopt;
-}
-
-/// The point at which the message stopped, if one was under way when the legs were looked at; bytes that were read only
-/// when the session ended had come before.
-std::optional<Match> stall_at(const View& v, const Seen& seen) {
-  if (!in_body(v)) return std::nullopt;
-  Match m = match_stall(v);
-  const Event* begun = v.at(m.event);
-  if (begun == nullptr || begun->at_us > seen.at_us) return std::nullopt;
-  m.at_us = std::min(m.at_us, seen.at_us);
-  return m;
-}
-
-std::optional<Match> hole_from_sender(const View& v) {
-  const auto seen = last_seen(v, From::sender);
-  if (!seen || seen->leg.out_of_order == 0 || v.closed_by(From::gateway)) return std::nullopt;
-  std::optional<Match> m = stall_at(v, *seen);
-  if (!m) return std::nullopt;
-  m->got = fmt::format("{} segments behind a hole, then silence", seen->leg.out_of_order);
-  m->confidence = Confidence::likely;
-  return m;
-}
-
-std::optional<Match> gateway_stops_reading(const View& v) {
-  const auto seen = last_seen(v, From::gateway);
-  if (!seen || seen->leg.unsent == 0 || seen->leg.window >= seen->leg.mss) return std::nullopt;
-  std::optional<Match> m = stall_at(v, *seen);
-  if (m) m->got = fmt::format("a window of {} bytes, with {} bytes waiting", seen->leg.window, seen->leg.unsent);
-  return m;
-}
-
-std::optional<Match> gateway_path_dead(const View& v) {
-  const auto seen = last_seen(v, From::gateway);
-  if (!seen || seen->leg.unacked == 0 || seen->leg.retransmits < 3 || seen->leg.window < seen->leg.mss)
-    return std::nullopt;
-  if (!v.broken() || v.first_close < 0) return std::nullopt;
-  std::optional<Match> m = stall_at(v, *seen);
-  if (!m) {
-    m = match_event(v, v.first_close);
-    m->phase = v.close()->phase;
-    m->at_us = seen->at_us;
-  }
-  m->got =
-      fmt::format("{} segments without an acknowledgment, {} sent again", seen->leg.unacked, seen->leg.retransmits);
-  m->confidence = Confidence::likely;
-  return m;
 }
 
 constexpr Rule kRules[] = {
@@ -180,55 +118,10 @@ constexpr Rule kRules[] = {
        m.got = nameless ? "no name" : ptr->name;
        return m;
      }},
-    {.code = "path-hole-from-sender",
-     .title = "Segments of the sender's message are lost on the way",
-     .phase = Phase::body,
-     .party = Party::network,
-     .expected = "the rest of the message",
-     .why =
-         "Later segments of the message arrived, but one before them never did, however often it was sent: full-size "
-         "packets do not get through (path MTU), or a device on the way drops them.",
-     .advice =
-         "Let the sender's side lower its MTU or clamp the MSS (1,360 is a safe try), and let \"fragmentation "
-         "needed\" (ICMP) through at every firewall on the way. Then look at devices that rewrite TCP (SACK, window "
-         "scaling, sequence numbers).",
-     .references = {"RFC 1191", "RFC 4821", "RFC 2923 2.1"},
-     .fires = "use hello mail rcpt data\nS body 1200\n!\n+10\npath S out-of-order=4\n+110\nS timeout\nG fin\n",
-     .quiet = "use hello mail rcpt data\nS body 1200\n+10\npath S out-of-order=0\n+110\nS timeout\nG fin\n",
-     .check = hole_from_sender},
-    {.code = "gateway-stops-reading",
-     .title = "The gateway stopped taking the message",
-     .phase = Phase::body,
-     .party = Party::gateway,
-     .expected = "a gateway that goes on reading the message",
-     .why = "The gateway's receive window is closed: it has stopped reading in the middle of the message, and what the "
-            "sender sends piles up before it.",
-     .advice = "Look on the gateway at what holds up this message while it comes in: a content scanner or milter that "
-               "hangs, a full queue disk, a process that is stuck. Its log at this time should name it.",
-     .references = {"RFC 9293 3.8.6", "RFC 5321 4.5.3.2.5"},
-     .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unsent=90000 window=0\n+110\nS fin\nG fin\n",
-     .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unsent=0\n+110\nS fin\nG fin\n",
-     .check = gateway_stops_reading},
-    {.code = "path-to-gateway-dead",
-     .title = "What is sent to the gateway is not acknowledged any more",
-     .phase = Phase::body,
-     .party = Party::network,
-     .expected = "acknowledgments from the gateway",
-     .why = "Segments to the gateway are sent again and again without an answer of its TCP: the path or the gateway is "
-            "gone, or full-size packets do not get through.",
-     .advice =
-         "Check from this host that the gateway answers (ping, also with full-size packets: ping -M do -s 1472), and "
-         "what firewall between keeps state: one that forgot the connection drops it silently.",
-     .references = {"RFC 9293 3.8.3", "RFC 2923 2.1"},
-     .fires = "use hello mail rcpt data\nS body 300000\n!\n+10\npath G unacked=10 retransmits=5\n+110\nS fin\nG fin\n",
-     .quiet = "use hello mail rcpt data\nS body 300000\n+10\npath G unacked=0 retransmits=5\n+110\nS fin\nG fin\n",
-     .check = gateway_path_dead},
 };
 
 }  // namespace
 
-bool path_tells_stall(const View& v) { return hole_from_sender(v) || gateway_stops_reading(v) || gateway_path_dead(v); }
-
-std::span<const Rule> rules_evidence() { return kRules; }
+std::span<const Rule> rules_look_up() { return kRules; }
 
 }  // namespace smtpscope
