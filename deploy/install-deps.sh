@@ -3,15 +3,21 @@
 # Never asks anything, needs root or sudo, and does nothing when all is there. Status 1 if a package cannot be installed.
 set -eu
 
+folder=$(cd "$(dirname "$0")" && pwd)
 packages=(g++ cmake ninja-build pkg-config ccache libuv1-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev
           libssl-dev libsqlite3-dev libxxhash-dev libc-ares-dev zlib1g-dev)
 test_packages=(catch2 librapidcheck-dev libvalijson-dev clang-14 libclang-rt-14-dev clang-format clang-tidy
                python3 python3-jsonschema python3-aiosmtpd tshark xxhash postfix sasl2-bin libsasl2-modules swaks libnet-ssleay-perl openssl
-               curl iproute2 nftables git procps)
+               curl iproute2 nftables git procps
+               # and what the mail servers need that unpack-test-mtas.sh puts beside Postfix
+               m4 libidn12 libidn2-0 libwrap0 libevent-2.1-7 libgnutls-dane0 libldap-2.5-0 libdb5.3 libnsl2 liblockfile1)
 
 case "${1:-}" in
   "") ;;
-  --tests) packages+=("${test_packages[@]}") ;;
+  --tests)
+    packages+=("${test_packages[@]}")
+    command -v npm >/dev/null || packages+=(nodejs npm)  # peers that come from npm; another Node.js will do as well
+    ;;
   *) echo "usage: deploy/install-deps.sh [--tests]" >&2; exit 2 ;;
 esac
 
@@ -20,6 +26,9 @@ if ! command -v apt-get >/dev/null; then
   exit 1
 fi
 
+# Tests that need what does not come are left out, and say so.
+unpack() { [ "${1:-}" != --tests ] || "$folder/unpack-test-mtas.sh" || true; }
+
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
@@ -27,6 +36,7 @@ for package in "${packages[@]}"; do
 done
 if [ ${#missing[@]} -eq 0 ]; then
   echo "install-deps: all ${#packages[@]} packages are installed"
+  unpack "$@"
   exit 0
 fi
 
@@ -62,3 +72,4 @@ if ! apt install --no-install-recommends "${missing[@]}" >"${TMPDIR:-/tmp}/smtps
 fi
 rm -f "${TMPDIR:-/tmp}/smtpscope-apt.$$"
 echo "install-deps: ${#missing[@]} packages installed"
+unpack "$@"

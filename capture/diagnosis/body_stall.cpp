@@ -25,6 +25,7 @@ const Message* stalled_message(const View& v) {
   return v.messages.empty() ? nullptr : &v.messages.back();
 }
 
+constexpr uint64_t kRoom = 4096;      // what every receiver has room for: a sender that sent less was not held up
 constexpr uint64_t kWindow = 65'535;  // the largest without scaling, RFC 9293 3.1
 
 /// Is a part of the chunk missing that the last BDAT announced?
@@ -88,16 +89,18 @@ Stall stall_of(const View& v) {
   const Message* m = stalled_message(v);
   const bool bdat = m != nullptr && m->bdat;
   const bool begun = body != nullptr && body->bytes > 0;
+  const bool at_dot = body != nullptr && m != nullptr && m->odd.stops_at_dot;
+  if (at_dot && v.at_least(stalled_for(v), kImpatient)) return Stall::at_dot;
   if (!v.at_least(stalled_for(v), next->from == From::gateway ? kSlow : kWaitedToSend)) {
     const bool left = !begun && !bdat && next->from == From::sender && next->kind == Event::Kind::close;
     return left ? Stall::not_begun : Stall::none;
   }
-  if (body != nullptr && m != nullptr && m->odd.stops_at_dot) return Stall::at_dot;
   if (bdat && chunk_short(v)) return Stall::in_chunk;
   if (bdat) return next->from == From::gateway ? Stall::other : Stall::none;  // between two chunks
   if (!begun) return Stall::at_once;
   if (body->bytes >= kWindow - 2048 && body->bytes <= kWindow + 2048) return Stall::at_64k;
-  return next->from == From::sender ? Stall::not_taken : Stall::other;
+  if (next->from == From::gateway) return Stall::other;
+  return body->bytes >= kRoom ? Stall::not_taken : Stall::none;
 }
 
 Match match_stall(const View& v) {

@@ -69,10 +69,7 @@ std::vector<Found> run_rules(const View& view) {
   std::vector<Found> all;
   for (const int32_t refusal : view.refusals) {
     if (all.size() >= kMaxNotes * 4) break;
-    const Event& reply = view.events[static_cast<size_t>(refusal)];
-    if (const Rule* rule =
-            judge_reply(reply, view.at(reply.answers), reply.answers < 0 ? nullptr : view.message_at(reply.answers)))
-      all.push_back({rule, match_event(view, refusal), 0});
+    if (const Rule* rule = judge_refusal(view, refusal)) all.push_back({rule, match_event(view, refusal), 0});
   }
   size_t order = 0;
   for (const Rule* rule : all_rules()) {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "capture/diagnosis/view.h"
 #include "capture/smtp/syntax.h"
 
 namespace smtpscope {
@@ -90,11 +91,13 @@ bool matches(const ReplyTest& test, const Judged& judged) {
   if ((test.phases & in(judged.phase)) == 0) return false;
   if (test.bounce && !judged.bounce) return false;
   if (test.verb != Verb::none && test.verb != judged.verb) return false;
+  const auto said = [&](std::string_view t) { return judged.words.find(t) != std::string_view::npos; };
+  if (any_of(test.unless, '|', said)) return false;
   if (test.enhanced.empty() && test.texts.empty()) return true;
   const std::string_view enhanced = judged.enhanced;
   if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
     return true;
-  return any_of(test.texts, '|', [&](std::string_view t) { return judged.words.find(t) != std::string_view::npos; });
+  return any_of(test.texts, '|', said);
 }
 
 }  // namespace
@@ -113,7 +116,10 @@ std::string judged_words(std::string_view text) {
   return out;
 }
 
-const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message) {
+const Rule* judge_refusal(const View& view, int32_t refusal) {
+  const Event& reply = *view.at(refusal);
+  const Event* asked = view.at(reply.answers);
+  const Message* message = asked != nullptr ? view.message_at(reply.answers) : nullptr;
   Judged judged{reply,
                 judged_phase(reply, asked),
                 asked != nullptr ? asked->verb : Verb::none,
@@ -122,7 +128,7 @@ const Rule* judge_reply(const Event& reply, const Event* asked, const Message* m
                 message != nullptr && message->mail_from && message->mail_from->empty()};
   if (judged.enhanced.size() > 2) judged.enhanced.remove_prefix(2);
   for (const Rule* rule : all_rules())
-    if (matches(rule->reply, judged)) return rule;
+    if (matches(rule->reply, judged) || (rule->also != nullptr && rule->also(view, refusal))) return rule;
   return nullptr;
 }
 

@@ -51,6 +51,7 @@ struct ReplyTest {
   std::string_view enhanced{};  ///< any of these, without the class digit: "1.1 1.10 7.606-649"
   std::string_view texts{};     ///< or judged_words() contains any of these: lower case, '|' between them
   bool bounce = false;          ///< only where the envelope sender is <>
+  std::string_view unless{};    ///< but the words contain none of these
   Verb verb = Verb::none;       ///< only of this command; none: of any
 };
 
@@ -69,6 +70,8 @@ struct Rule {
   std::string_view fires{};  ///< a script (script.h) in which the breakdown's line is marked
   std::string_view quiet{};  ///< a script, close to `fires`, in which the rule must not fire
   ReplyTest reply{};
+  /// Beside `reply`: true for a refusal that is of this kind for what it answers, whatever it says and in any phase.
+  bool (*also)(const View&, int32_t refusal) = nullptr;
   std::optional<Match> (*check)(const View&) = nullptr;
 };
 

@@ -1,8 +1,32 @@
 // AUTH: what the gateway refuses of it, and why.
+#include <sstream>
+
 #include "capture/diagnosis/tables.h"
+#include "capture/diagnosis/view.h"
+#include "capture/smtp/syntax.h"
 
 namespace smtpscope {
 namespace {
+
+/// Does the EHLO reply offer AUTH, and not with this mechanism?
+bool leaves_out(const View& v, const std::string& mechanism, int32_t asked) {
+  if (mechanism.empty() || !v.offers("AUTH", asked)) return false;
+  std::istringstream words(v.hello_for(asked)->text);
+  for (std::string word; words >> word;) {
+    word.erase(0, word.find('=') + 1);  // "AUTH=LOGIN", as old servers say it
+    if (word.size() == mechanism.size() && starts_with_nocase(word, mechanism)) return false;
+  }
+  return true;
+}
+
+/// A refused AUTH whose mechanism was not offered. Postfix words that as a failed login (535).
+bool mechanism_not_offered(const View& v, int32_t refusal) {
+  const Event* asked = v.at(v.at(refusal)->answers);
+  if (asked == nullptr || asked->verb != Verb::auth || v.at(refusal)->code < 500) return false;
+  std::istringstream words(asked->text);
+  std::string verb, mechanism;
+  return words >> verb >> mechanism && leaves_out(v, mechanism, v.at(refusal)->answers);
+}
 
 constexpr Rule kRules[] = {
     {.code = "auth-needs-tls",
@@ -16,7 +40,8 @@ constexpr Rule kRules[] = {
      .references = {"RFC 4954 4", "RFC 8314 3"},
      .fires = "use hello\nS AUTH PLAIN AGEAYg==\nG!538 #5.7.11 Encryption required\nuse bye\n",
      .quiet = "use hello\nS AUTH PLAIN AGEAYg==\nG 535 5.7.8 Error: authentication failed\nuse bye\n",
-     .reply = {in(Phase::auth), 500, 599, "7.11", "encryption required|requires encryption|starttls|tls required"}},
+     .reply = {in(Phase::auth), 500, 599, "7.10 7.11",
+               "encryption required|requires encryption|starttls|tls required"}},
     {.code = "auth-out-of-order",
      .title = "The sender's AUTH came at the wrong place",
      .phase = Phase::auth,
@@ -43,7 +68,8 @@ constexpr Rule kRules[] = {
      .references = {"RFC 4954 4"},
      .fires = "use hello\nS AUTH NTLM\nG!504 5.7.4 Unrecognized authentication type\nuse bye\n",
      .quiet = "use hello\nS AUTH PLAIN AGEAYg==\nG 503 #5.3.3 AUTH not available\nuse bye\n",
-     .reply = {in(Phase::auth), 500, 504, "7.4 5.4", "mechanism|authentication type|authentication method"}},
+     .reply = {in(Phase::auth), 500, 504, "7.4 5.4", "mechanism|authentication type|authentication method"},
+     .also = mechanism_not_offered},
     {.code = "auth-cancelled",
      .title = "The sender broke its login off",
      .phase = Phase::auth,

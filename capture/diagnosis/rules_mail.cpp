@@ -1,11 +1,26 @@
 // What the gateway refuses of MAIL. (Reasons that may come at any phase: rules_policy, rules_host, rules_domain, ...)
+#include "capture/diagnosis/reply_match.h"
 #include "capture/diagnosis/tables.h"
+#include "capture/diagnosis/view.h"
 
 namespace smtpscope {
 namespace {
 
 // Gateways that put refusals off say what they hold against MAIL only at RCPT.
 constexpr uint32_t kSender = in(Phase::mail) | in(Phase::rcpt) | in(Phase::data);
+
+// Exim: "<a@b> FOO=1: malformed address: FOO=1 may not follow <a@b>".
+constexpr std::string_view kParameter =
+    "unsupported option|unrecognized parameter|unsupported parameter|unknown parameter|parameters not|parameter not|"
+    "may not follow|invalid arguments";
+
+/// A refusal of the sender <> as such that came only at RCPT or DATA.
+bool bounces_refused_late(const View& view, int32_t refusal) {
+  const Event& reply = *view.at(refusal);
+  const Message* message = reply.answers < 0 ? nullptr : view.message_at(reply.answers);
+  return reply.code >= 500 && message != nullptr && message->mail_from == "" &&
+         judged_words(reply.text).find("sender address rejected") != std::string::npos;
+}
 
 constexpr Rule kRules[] = {
     {.code = "smtputf8-undeclared",
@@ -61,9 +76,14 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.2", "RFC 3463 3.2"},
      .fires = "use hello\nS MAIL FROM:a b\nG!501 5.1.7 Bad sender address syntax\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example> FOO=1\nG 555 5.5.4 Unsupported option: FOO=1\nuse bye\n",
-     .reply = {in(Phase::mail), 500, 555, "1.7 5.2",
-               "syntax|syntactically|malformed|must contain a domain|domain missing|fully-qualified|bad sender "
-               "address|invalid sender address|not a valid rfc"}},
+     // 501 is the code for arguments that cannot be read (RFC 5321 4.2.2), whatever the words.
+     .reply = {.phases = in(Phase::mail),
+               .from = 500,
+               .to = 555,
+               .enhanced = "1.7 5.2",
+               .texts = "501 |syntax|syntactically|malformed|must contain a domain|domain missing|fully-qualified|bad "
+                        "sender address|invalid sender address|not a valid rfc",
+               .unless = kParameter}},
     {.code = "mail-parameter",
      .title = "The gateway does not know a parameter of MAIL",
      .phase = Phase::mail,
@@ -76,9 +96,7 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.1.11"},
      .fires = "use hello\nS MAIL FROM:<a@b.example> FOO=1\nG!555 5.5.4 Unsupported option: FOO=1\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:a b\nG 501 5.1.7 Bad sender address syntax\nuse bye\n",
-     .reply = {in(Phase::mail), 500, 555, "5.4",
-               "unsupported option|unrecognized parameter|unsupported parameter|unknown parameter|parameters not|"
-               "parameter not"}},
+     .reply = {in(Phase::mail), 500, 555, "5.4", kParameter}},
     {.code = "bounces-refused",
      .title = "The gateway takes no bounces",
      .phase = Phase::mail,
@@ -91,7 +109,8 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.5.5", "RFC 5321 6.1"},
      .fires = "use hello\nS MAIL FROM:<>\nG!550 5.7.1 null sender not accepted\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example>\nG 550 5.7.1 Sender refused\nuse bye\n",
-     .reply = {in(Phase::mail), 500, 599, "", "", true}},
+     .reply = {in(Phase::mail), 500, 599, "", "", true},
+     .also = bounces_refused_late},
     {.code = "sender-denied",
      .title = "The gateway's list refuses the envelope sender",
      .phase = Phase::mail,

@@ -283,12 +283,7 @@ constexpr Rule kRules[] = {
        for (int32_t i = 0; i < count_of(v); ++i) {
          const Event& e = *v.at(i);
          if (e.kind != Event::Kind::command) continue;
-         // 512, and what extensions add: RFC 1870, 3461, 4954, 6152, 6531.
-         const bool auth = e.verb == Verb::auth || e.verb == Verb::auth_response;
-         const uint64_t limit = auth                   ? 12'288
-                                : e.verb == Verb::mail ? 512 + 26 + 17 + 10 + 500 + 107
-                                : e.verb == Verb::rcpt ? 512 + 500
-                                                       : 512;
+         const uint64_t limit = allowed_bytes(e);
          if (e.bytes <= limit) continue;
          Match m = match_event(v, i);
          m.phase = e.phase;
@@ -357,8 +352,7 @@ constexpr Rule kRules[] = {
          if (message.recipients[0].code < 400 || !std::all_of(message.recipients.begin(), message.recipients.end(),
                                                               [&](const Recipient& r) { return words(r) == first; }))
            continue;
-         const Rule* rule =
-             judge_reply(*v.at(message.recipients[0].reply), v.at(message.recipients[0].command), &message);
+         const Rule* rule = judge_refusal(v, message.recipients[0].reply);
          if (rule != nullptr && rule->code == "rcpt-unknown-user") continue;
          Match m = match_event(v, message.recipients[0].reply);
          m.got = fmt::format("{} times: {}", message.recipients.size(), m.got);

@@ -6,8 +6,8 @@
 namespace smtpscope {
 namespace {
 
-bool unknown_user(const View& v, const Event& reply) {
-  const Rule* rule = reply.phase == Phase::rcpt ? judge_reply(reply, v.at(reply.answers), nullptr) : nullptr;
+bool unknown_user(const View& v, int32_t refusal) {
+  const Rule* rule = v.at(refusal)->phase == Phase::rcpt ? judge_refusal(v, refusal) : nullptr;
   return rule != nullptr && rule->code == "rcpt-unknown-user";
 }
 
@@ -17,12 +17,12 @@ std::optional<Match> harvest_dropped(const View& v) {
   constexpr size_t kJudged = 100;  // who guesses may ask for thousands
   const Event* last = v.last_reply();
   if (!v.broken() || !v.closed_by(From::gateway) || v.quit >= 0 || v.gateway_owes() || v.silence_us() >= kSlow ||
-      last == nullptr || last->code < 500 || !unknown_user(v, *last))
+      last == nullptr || last->code < 500 || !unknown_user(v, static_cast<int32_t>(last - v.events.data())))
     return std::nullopt;
   size_t unknown = 0;
   int32_t first = -1;
   for (size_t i = 0; i < v.refusals.size() && i < kJudged; ++i) {
-    if (!unknown_user(v, *v.at(v.refusals[i]))) continue;
+    if (!unknown_user(v, v.refusals[i])) continue;
     if (first < 0) first = v.refusals[i];
     ++unknown;
   }
@@ -111,7 +111,7 @@ constexpr Rule kRules[] = {
      .quiet = "use hello mail\nS RCPT TO:b c\nG 501 5.1.3 Bad recipient address syntax\nuse bye\n",
      .reply = {in(Phase::rcpt), 500, 555, "",
                "unsupported option|unrecognized parameter|unsupported parameter|unknown parameter|parameters not|"
-               "parameter not|notify=|notify parameter|orcpt"}},
+               "parameter not|notify=|notify parameter|orcpt|may not follow"}},
     {.code = "rcpt-syntax",
      .title = "The gateway cannot read the address of the recipient",
      .phase = Phase::rcpt,
@@ -123,9 +123,10 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.1.2", "RFC 3463 3.2"},
      .fires = "use hello mail\nS RCPT TO:b c\nG!501 5.1.3 Bad recipient address syntax\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 550 5.1.1 User unknown\nuse bye\n",
-     .reply = {in(Phase::rcpt), 500, 555, "1.3 5.2 5.4",
-               "syntax|syntactically|malformed|invalid recipient address|must contain a domain|need fully-qualified "
-               "address|domain name required|not a valid rfc|user address required"}},
+     .reply =
+         {in(Phase::rcpt), 500, 555, "1.3 5.2 5.4",
+          "501 |syntax|syntactically|malformed|invalid recipient address|must contain a domain|need fully-qualified "
+          "address|domain name required|not a valid rfc|user address required"}},
     {.code = "rcpt-moved",
      .title = "The recipient has moved",
      .phase = Phase::rcpt,

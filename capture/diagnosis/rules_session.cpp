@@ -20,6 +20,14 @@ std::optional<Match> closed_on_silence(const View& v) {
   return m;
 }
 
+/// A 500 for a line over the limit. RFC 5321 4.2.2: it "may include errors such as command line too long"; Exim's says
+/// "unrecognized command", once for each buffer of it.
+bool over_limit_not_read(const View& v, int32_t refusal) {
+  const Event* asked = v.at(v.at(refusal)->answers);
+  return v.at(refusal)->code == 500 && asked != nullptr && asked->kind == Event::Kind::command &&
+         asked->bytes > allowed_bytes(*asked);
+}
+
 constexpr Rule kRules[] = {
     {.code = "too-many-errors",
      .title = "The gateway ended the session after too many errors",
@@ -136,7 +144,7 @@ constexpr Rule kRules[] = {
      .quiet = "use hello mail rcpt\nS DATA\nG 451 4.3.0 try again later\nuse bye\n",
      .reply =
          {in(Phase::data) | in(Phase::body) | in(Phase::end_of_data), 500, 599, "",
-          "need rcpt|rcpt first|rcpt required|no valid recipients|no recipients|recipient first|valid rcpt|use rcpt"}},
+          "need rcpt|rcpt first|rcpt required|no valid recipients|no recipient|recipient first|valid rcpt|use rcpt"}},
     {.code = "commands-out-of-order",
      .title = "The sender's commands came out of order",
      .phase = Phase::idle,
@@ -161,7 +169,8 @@ constexpr Rule kRules[] = {
      .references = {"RFC 5321 4.5.3.1.4"},
      .fires = "use hello\nS MAIL FROM:<a@b.example> X=1\nG!500 5.5.2 Error: command too long\nuse bye\n",
      .quiet = "use hello\nS MAIL FROM:<a@b.example> X=1\nG 555 5.5.4 Unsupported option\nuse bye\n",
-     .reply = {kLater & ~in(Phase::body) & ~in(Phase::end_of_data), 500, 501, "", "line too long|command too long"}},
+     .reply = {kLater & ~in(Phase::body) & ~in(Phase::end_of_data), 500, 501, "", "line too long|command too long"},
+     .also = over_limit_not_read},
 };
 
 }  // namespace

@@ -77,6 +77,12 @@ bool said(const View& v, From from, std::string_view what) {
 
 bool spoke_tls(const View& v, From from) { return said(v, from, ""); }
 
+/// Did it speak TLS before the first close? Some gateways send an alert to a sender that has already left.
+bool began_tls(const View& v, From from) {
+  return std::any_of(v.events.begin(), v.first_close < 0 ? v.events.end() : v.events.begin() + v.first_close,
+                     [&](const Event& e) { return e.kind == Event::Kind::tls && e.from == from; });
+}
+
 /// The first thing in the clear that the sender sent behind the gateway's 220 to STARTTLS, where a ClientHello is due.
 int32_t plain_behind_220(const View& v) {
   int64_t granted = INT64_MAX;
@@ -88,7 +94,7 @@ int32_t plain_behind_220(const View& v) {
   return -1;
 }
 
-enum class Flight : uint8_t { none, client_hello, certificate, other };
+enum class Flight : uint8_t { none, client_hello, certificate, finished, other };
 
 /// Behind which flight did the handshake end, without an alert that can be read?
 Flight last_flight(const View& v) {
@@ -108,6 +114,9 @@ Flight last_flight(const View& v) {
                               e.bytes > kAlertRecord);
     return said(v, From::gateway, "application_data") && !finished ? Flight::certificate : Flight::other;
   }
+  // Some senders judge the certificate only when the handshake is done (nodemailer, curl), and leave without a word.
+  constexpr std::string_view kFinished = "encrypted handshake";
+  if (said(v, From::sender, kFinished) && said(v, From::gateway, kFinished)) return Flight::finished;
   const bool went_on = said(v, From::sender, "client_key_exchange");
   return said(v, From::gateway, "certificate") && !went_on ? Flight::certificate : Flight::other;
 }
@@ -316,9 +325,15 @@ constexpr Rule kTls[] = {
      .fires = GRANTED CLIENT_HELLO SERVER_HELLO CERTIFICATE "S!fin\nG fin\n",
      .quiet = GRANTED CLIENT_HELLO SERVER_HELLO "S fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (last_flight(v) != Flight::certificate) return std::nullopt;
+       const Flight flight = last_flight(v);
+       if (flight != Flight::certificate && flight != Flight::finished) return std::nullopt;
        Match m = match_event(v, v.first_close);
        m.confidence = Confidence::likely;
+       if (flight == Flight::finished)
+         m.why =
+             "The handshake was complete, and the sender ended the connection " + v.seconds(v.silence_us()) +
+             " later without its EHLO and without an alert that can be read. Some senders judge the certificate only "
+             "then.";
        if (v.c.tls->server_version == "TLS 1.3")
          m.why =
              "The sender ended the connection before its Finished. TLS 1.3 hides the certificate and alerts: that "
@@ -365,7 +380,7 @@ constexpr Rule kTls[] = {
      .quiet = GRANTED CLIENT_HELLO "S fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
        if (!handshake_broke(v) || v.close() == nullptr || v.closed_by(From::proxy)) return std::nullopt;
-       if (spoke_tls(v, From::sender) || spoke_tls(v, From::gateway) || plain_behind_220(v) >= 0) return std::nullopt;
+       if (spoke_tls(v, From::sender) || began_tls(v, From::gateway) || plain_behind_220(v) >= 0) return std::nullopt;
        Match m = match_event(v, v.first_close);
        if (v.closed_by(From::gateway)) {
          if (!v.at_least(v.silence_us(), kSlow)) m.party = Party::gateway;

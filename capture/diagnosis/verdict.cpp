@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "capture/diagnosis/reply_match.h"
+
 namespace smtpscope {
 namespace {
 
@@ -119,6 +121,14 @@ bool beside_the_point(const View& v, const Message& m, int32_t reply) {
 
 }  // namespace
 
+/// Does a refusal say that the sender did not wait? Postfix's postscreen and Exim go on with the session up to RCPT.
+static bool refused_for_haste(const View& v) {
+  return std::any_of(v.refusals.begin(), v.refusals.end(), [&](int32_t refusal) {
+    const std::string words = judged_words(v.at(refusal)->text);
+    return words.find("protocol error") != std::string::npos || words.find("synchroni") != std::string::npos;
+  });
+}
+
 bool harmless(const View& v, int32_t event) {
   const Event* e = v.at(event);
   if (e == nullptr) return false;
@@ -134,7 +144,8 @@ bool harmless(const View& v, int32_t event) {
   }
   if (e->phase == Phase::helo && answer && v.helo_ok > event && asked != nullptr && asked->verb != Verb::http)
     return true;
-  return v.mail_accepted_after(event);
+  // Having talked before the greeting was harmless if mail went on, unless a later refusal names it.
+  return v.mail_accepted_after(event) && !(event == v.first_sent && event < v.banner && refused_for_haste(v));
 }
 
 std::string decide_verdict(View& v) {

@@ -136,10 +136,15 @@ bool View::rcpt_accepted_after(int32_t event) const {
   return false;
 }
 
-bool View::offers(std::string_view keyword, int32_t event) const {
-  if (helos_.empty()) return false;
+const Event* View::hello_for(int32_t event) const {
+  if (helos_.empty()) return nullptr;
   const auto behind = std::upper_bound(helos_.begin(), helos_.end(), event);
-  const Event* hello = at(behind == helos_.begin() ? helos_.front() : *(behind - 1));
+  return at(behind == helos_.begin() ? helos_.front() : *(behind - 1));
+}
+
+bool View::offers(std::string_view keyword, int32_t event) const {
+  const Event* hello = hello_for(event);
+  if (hello == nullptr) return false;
   std::string_view text = hello->text;
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
@@ -180,8 +185,23 @@ int64_t View::owed_since() const {
   if (const Event* e = at(unanswered)) return e->end_us;
   int64_t since = 0;
   for (const Event& e : events)
-    if (e.kind == Event::Kind::reply) since = std::max(since, e.end_us);
+    if (e.kind == Event::Kind::reply && (close() == nullptr || e.end_us <= close()->at_us))
+      since = std::max(since, e.end_us);
   return since;
+}
+
+uint64_t allowed_bytes(const Event& command) {
+  switch (command.verb) {
+    case Verb::auth:
+    case Verb::auth_response:
+      return 12'288;  // RFC 4954 4
+    case Verb::mail:
+      return 512 + 26 + 17 + 10 + 500 + 107;  // RFC 1870, 6152, 6531, 4954, 3461
+    case Verb::rcpt:
+      return 512 + 500;  // RFC 3461
+    default:
+      return 512;
+  }
 }
 
 uint64_t View::seen(From from) const {

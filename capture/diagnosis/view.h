@@ -85,8 +85,10 @@ struct View {
   bool mail_accepted_after(int32_t event) const;
   bool rcpt_accepted_after(int32_t event) const;
 
-  /// Does the EHLO reply that held for the event name this extension (capitals)? It is the last before it; for what was
-  /// sent before the first, the first. False if there was none.
+  /// The reply to EHLO or HELO that held for this event: the last before it; for what was sent before the first, the
+  /// first. Null if there was none.
+  const Event* hello_for(int32_t event) const;
+  /// Does that reply name this extension (capitals)?
   bool offers(std::string_view keyword, int32_t event) const;
   /// May the sender begin before the greeting, and go on before the reply to EHLO? (Exim allows it to those it knows.)
   bool offers_pipe_connect(int32_t event) const {
@@ -115,6 +117,9 @@ inline bool is_sent(const Event& e) {
   return e.from == From::sender &&
          (e.kind == Event::Kind::body || (e.kind == Event::Kind::command && e.verb != Verb::none));
 }
+
+/// How long a command line may be, its CR LF included: RFC 5321 4.5.3.1.4 and what extensions add.
+uint64_t allowed_bytes(const Event& command);
 
 /// Which side owed the next bytes at this time: gateway while the banner or a reply was missing, else the sender.
 From owes(const std::vector<Event>& events, const std::vector<Message>& messages, int64_t at_us);

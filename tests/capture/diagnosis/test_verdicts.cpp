@@ -75,7 +75,9 @@ TEST_CASE("each stop in a message is put down to one cause") {
            {begun + "S body 65536\n+180\nS fin\nG fin\n", "stalled-at-64k"},
            {begun + "S body 65536\n+1\nS rst\nG fin\n", "body-sender-reset"},
            {begun + "S~x\\r\\n.\n" + gone, "missing-final-dot"},
-           {begun + "S body 500\n+60\nS fin\nG fin\n", "body-not-taken"},
+           {begun + "S body 20000\n+60\nS fin\nG fin\n", "body-not-taken"},
+           {begun + "S body 500\n+60\nS fin\nG fin\n", "body-sender-closed"},  // any window has room for more
+           {begun + "S~x\\n.\\n\n+3\nS fin\nG fin\n", "missing-final-dot"},
            {begun + "S fin\nG fin\n", "left-at-354"},
            {begun + "S body 500\nS fin\nG fin\n", "body-sender-closed"},
            {begun + "S body 500\nG fin\nS fin\n", "body-gateway-closed"},

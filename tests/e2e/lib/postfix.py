@@ -1,7 +1,8 @@
 """A Postfix of the test's own: configuration, queue and log in a temporary folder, on a port of its own. Needs root.
 
 Takes mail for example.test and throws it away (transport discard); offers STARTTLS with a certificate of its own, AUTH
-PLAIN LOGIN CRAM-MD5 (user joe, password PASSWORD), PIPELINING, 8BITMIME, CHUNKING.
+PLAIN LOGIN CRAM-MD5 (user joe, password PASSWORD), PIPELINING, 8BITMIME, CHUNKING. `services` (lines of master.cf) and
+`settings` (main.cf, over what stands here) make it another.
 """
 import os
 import re
@@ -36,7 +37,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    def __init__(self, folder):
+    def __init__(self, folder, services="", settings=None):
         self.folder, self.port = Path(folder), free_port()
         self.config, self.log_path = self.folder / "config", self.folder / "maillog"
         self.config.mkdir(parents=True)
@@ -48,8 +49,8 @@ class Postfix:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gw.example.test",
                         "-keyout", str(self.config / "key.pem"), "-out", str(self.config / "cert.pem")],
                        check=True, capture_output=True)
-        (self.config / "master.cf").write_text(MASTER.format(port=self.port))
-        (self.config / "main.cf").write_text(f"""\
+        (self.config / "master.cf").write_text(MASTER.format(port=self.port) + services)
+        main = f"""\
 compatibility_level = 3.6
 myhostname = gw.example.test
 mydestination =
@@ -77,7 +78,10 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {self.config}/sasl
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
-""")
+"""
+        # Each parameter once: postlogd warns of the second in its own socket, and waits for itself when that is full.
+        lines = dict(line.split(" =", 1) for line in main.splitlines()) | {k: f" {v}" for k, v in (settings or {}).items()}
+        (self.config / "main.cf").write_text("".join(f"{name} ={value}\n" for name, value in lines.items()))
 
     def _sasl(self):
         folder = self.config / "sasl"
@@ -97,6 +101,7 @@ smtpd_client_connection_rate_limit = 0
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with socket.socket() as probe:
+                probe.settimeout(20)
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0 and probe.recv(10).startswith(b"220"):
                     return self
             time.sleep(0.1)
