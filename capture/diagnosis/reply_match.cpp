@@ -116,9 +116,10 @@ std::string judged_words(std::string_view text) {
   return out;
 }
 
-namespace {
-
-const Rule* judge(const Event& reply, const Event* asked, const Message* message, const View* view, int32_t refusal) {
+const Rule* judge_refusal(const View& view, int32_t refusal) {
+  const Event& reply = *view.at(refusal);
+  const Event* asked = view.at(reply.answers);
+  const Message* message = asked != nullptr ? view.message_at(reply.answers) : nullptr;
   Judged judged{reply,
                 judged_phase(reply, asked),
                 asked != nullptr ? asked->verb : Verb::none,
@@ -127,21 +128,8 @@ const Rule* judge(const Event& reply, const Event* asked, const Message* message
                 message != nullptr && message->mail_from && message->mail_from->empty()};
   if (judged.enhanced.size() > 2) judged.enhanced.remove_prefix(2);
   for (const Rule* rule : all_rules())
-    if (matches(rule->reply, judged) || (view != nullptr && rule->also != nullptr && rule->also(*view, refusal)))
-      return rule;
+    if (matches(rule->reply, judged) || (rule->also != nullptr && rule->also(view, refusal))) return rule;
   return nullptr;
-}
-
-}  // namespace
-
-const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message) {
-  return judge(reply, asked, message, nullptr, -1);
-}
-
-const Rule* judge_refusal(const View& view, int32_t refusal) {
-  const Event& reply = *view.at(refusal);
-  return judge(reply, view.at(reply.answers), reply.answers < 0 ? nullptr : view.message_at(reply.answers), &view,
-               refusal);
 }
 
 }  // namespace smtpscope

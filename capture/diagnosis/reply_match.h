@@ -12,12 +12,9 @@ namespace smtpscope {
 /// mail addresses, whose names say nothing (<spam@gw.example>).
 std::string judged_words(std::string_view text);
 
-/// The first rule of all_rules() that judges this reply to `asked` (null: to nothing), a part of `message` (null: of
-/// none); the fallbacks at the end of the tables judge every 4xx and 5xx. NOOP, VRFY, an unknown word and the like are
-/// judged as commands between messages: their refusal says nothing of the EHLO, the recipient or the DATA around them.
-const Rule* judge_reply(const Event& reply, const Event* asked, const Message* message);
-
-/// The same for one of view.refusals, with what its session tells besides.
+/// The first rule of all_rules() that judges this one of view.refusals; the fallbacks at the end of the tables judge
+/// every 4xx and 5xx. NOOP, VRFY, an unknown word and the like are judged as commands between messages: their refusal
+/// says nothing of the EHLO, the recipient or the DATA around them.
 const Rule* judge_refusal(const View& view, int32_t refusal);
 
 }  // namespace smtpscope

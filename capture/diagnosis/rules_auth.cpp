@@ -9,9 +9,9 @@ namespace smtpscope {
 namespace {
 
 /// Does the EHLO reply offer AUTH, and not with this mechanism?
-bool leaves_out(const View& v, const std::string& mechanism) {
-  if (mechanism.empty() || !v.offers("AUTH")) return false;
-  std::istringstream words(v.at(v.helo_ok)->text);
+bool leaves_out(const View& v, const std::string& mechanism, int32_t asked) {
+  if (mechanism.empty() || !v.offers("AUTH", asked)) return false;
+  std::istringstream words(v.hello_for(asked)->text);
   for (std::string word; words >> word;) {
     word.erase(0, word.find('=') + 1);  // "AUTH=LOGIN", as old servers say it
     if (word.size() == mechanism.size() && starts_with_nocase(word, mechanism)) return false;
@@ -25,7 +25,7 @@ bool mechanism_not_offered(const View& v, int32_t refusal) {
   if (asked == nullptr || asked->verb != Verb::auth || v.at(refusal)->code < 500) return false;
   std::istringstream words(asked->text);
   std::string verb, mechanism;
-  return words >> verb >> mechanism && leaves_out(v, mechanism);
+  return words >> verb >> mechanism && leaves_out(v, mechanism, v.at(refusal)->answers);
 }
 
 constexpr Rule kRules[] = {

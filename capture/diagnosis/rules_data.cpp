@@ -232,7 +232,7 @@ constexpr Rule kRules[] = {
      .reply = {kContent, 500, 559, "",
                "syntax: bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid bdat|bdat syntax|bdat command|bad "
                "syntax|invalid argument|invalid parameter",
-               false, Verb::bdat}},
+               false, "", Verb::bdat}},
     {.code = "bdat-not-known",
      .title = "The gateway does not know BDAT",
      .phase = Phase::data,
@@ -250,7 +250,7 @@ constexpr Rule kRules[] = {
               "test\nG!500 5.5.1 command not recognized\nG 500 5.5.1 command not recognized\nuse bye\n",
      .quiet = "use hello mail rcpt\nS BDAT 14 LAST\nS Subject: test\nG 554 5.7.1 Message content rejected, spam\nuse "
               "bye\n",
-     .reply = {kContent, 500, 502, "", "", false, Verb::bdat}},
+     .reply = {kContent, 500, 502, "", "", false, "", Verb::bdat}},
     {.code = "data-temporary",
      .title = "The gateway put DATA off",
      .phase = Phase::data,

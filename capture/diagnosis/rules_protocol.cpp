@@ -352,8 +352,7 @@ constexpr Rule kRules[] = {
          if (message.recipients[0].code < 400 || !std::all_of(message.recipients.begin(), message.recipients.end(),
                                                               [&](const Recipient& r) { return words(r) == first; }))
            continue;
-         const Rule* rule =
-             judge_reply(*v.at(message.recipients[0].reply), v.at(message.recipients[0].command), &message);
+         const Rule* rule = judge_refusal(v, message.recipients[0].reply);
          if (rule != nullptr && rule->code == "rcpt-unknown-user") continue;
          Match m = match_event(v, message.recipients[0].reply);
          m.got = fmt::format("{} times: {}", message.recipients.size(), m.got);

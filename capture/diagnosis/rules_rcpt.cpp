@@ -6,8 +6,8 @@
 namespace smtpscope {
 namespace {
 
-bool unknown_user(const View& v, const Event& reply) {
-  const Rule* rule = reply.phase == Phase::rcpt ? judge_reply(reply, v.at(reply.answers), nullptr) : nullptr;
+bool unknown_user(const View& v, int32_t refusal) {
+  const Rule* rule = v.at(refusal)->phase == Phase::rcpt ? judge_refusal(v, refusal) : nullptr;
   return rule != nullptr && rule->code == "rcpt-unknown-user";
 }
 
@@ -17,12 +17,12 @@ std::optional<Match> harvest_dropped(const View& v) {
   constexpr size_t kJudged = 100;  // who guesses may ask for thousands
   const Event* last = v.last_reply();
   if (!v.broken() || !v.closed_by(From::gateway) || v.quit >= 0 || v.gateway_owes() || v.silence_us() >= kSlow ||
-      last == nullptr || last->code < 500 || !unknown_user(v, *last))
+      last == nullptr || last->code < 500 || !unknown_user(v, static_cast<int32_t>(last - v.events.data())))
     return std::nullopt;
   size_t unknown = 0;
   int32_t first = -1;
   for (size_t i = 0; i < v.refusals.size() && i < kJudged; ++i) {
-    if (!unknown_user(v, *v.at(v.refusals[i]))) continue;
+    if (!unknown_user(v, v.refusals[i])) continue;
     if (first < 0) first = v.refusals[i];
     ++unknown;
   }

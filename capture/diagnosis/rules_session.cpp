@@ -8,14 +8,6 @@ namespace {
 
 constexpr uint32_t kLater = kAnyPhase & ~in(Phase::banner) & ~in(Phase::connect);
 
-/// A 500 for a line over the limit. RFC 5321 4.2.2: it "may include errors such as command line too long"; Exim's says
-/// "unrecognized command", once for each buffer of it.
-bool over_limit_not_read(const View& v, int32_t refusal) {
-  const Event* asked = v.at(v.at(refusal)->answers);
-  return v.at(refusal)->code == 500 && asked != nullptr && asked->kind == Event::Kind::command &&
-         asked->bytes > allowed_bytes(*asked);
-}
-
 /// The gateway gave up waiting and closed the connection without a 421.
 std::optional<Match> closed_on_silence(const View& v) {
   if (!ordinary_end(v) || !v.closed_by(From::gateway) || v.gateway_owes() || !v.at_least(v.silence_us(), kSlow))
@@ -26,6 +18,14 @@ std::optional<Match> closed_on_silence(const View& v) {
   m.why = "The sender sent nothing for " + v.seconds(v.silence_us()) + v.looks_like_limit(v.silence_us()) +
           " of the gateway, which then closed the connection without a 421.";
   return m;
+}
+
+/// A 500 for a line over the limit. RFC 5321 4.2.2: it "may include errors such as command line too long"; Exim's says
+/// "unrecognized command", once for each buffer of it.
+bool over_limit_not_read(const View& v, int32_t refusal) {
+  const Event* asked = v.at(v.at(refusal)->answers);
+  return v.at(refusal)->code == 500 && asked != nullptr && asked->kind == Event::Kind::command &&
+         asked->bytes > allowed_bytes(*asked);
 }
 
 constexpr Rule kRules[] = {

@@ -136,10 +136,15 @@ bool View::rcpt_accepted_after(int32_t event) const {
   return false;
 }
 
-bool View::offers(std::string_view keyword, int32_t event) const {
-  if (helos_.empty()) return false;
+const Event* View::hello_for(int32_t event) const {
+  if (helos_.empty()) return nullptr;
   const auto behind = std::upper_bound(helos_.begin(), helos_.end(), event);
-  const Event* hello = at(behind == helos_.begin() ? helos_.front() : *(behind - 1));
+  return at(behind == helos_.begin() ? helos_.front() : *(behind - 1));
+}
+
+bool View::offers(std::string_view keyword, int32_t event) const {
+  const Event* hello = hello_for(event);
+  if (hello == nullptr) return false;
   std::string_view text = hello->text;
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));

@@ -85,8 +85,10 @@ struct View {
   bool mail_accepted_after(int32_t event) const;
   bool rcpt_accepted_after(int32_t event) const;
 
-  /// Does the EHLO reply that held for the event name this extension (capitals)? It is the last before it; for what was
-  /// sent before the first, the first. False if there was none.
+  /// The reply to EHLO or HELO that held for this event: the last before it; for what was sent before the first, the
+  /// first. Null if there was none.
+  const Event* hello_for(int32_t event) const;
+  /// Does that reply name this extension (capitals)?
   bool offers(std::string_view keyword, int32_t event) const;
   /// May the sender begin before the greeting, and go on before the reply to EHLO? (Exim allows it to those it knows.)
   bool offers_pipe_connect(int32_t event) const {

@@ -84,13 +84,13 @@ std::string dotted_message(Dice& dice, bool eight_bit) {
   return out + ".\r\n";
 }
 
-std::string chunk_of_message(Dice& dice, bool binary) {
+std::string chunk_of_message(Dice& dice, bool binary, bool eight_bit) {
   static constexpr std::string_view kOdd[] = {
       "\r\n.\r\n", "\n.\n",        "\r.\r",     "\n.\r\n", "\r", "\n", "\r\nQUIT\r\n", "\r\n.\r\nMAIL FROM:<x@y>\r\n",
       ".\r\n",     "\r\nRSET\r\n", "BDAT 5\r\n"};
   std::string out = dice.chance(50) ? header(dice) : "";
   for (uint64_t i = dice.below(10); i > 0; --i) {
-    out += dice.chance(40) ? std::string(dice.of(kOdd)) : text_line(dice, true) + (dice.chance(80) ? "\r\n" : "");
+    out += dice.chance(40) ? std::string(dice.of(kOdd)) : text_line(dice, eight_bit) + (dice.chance(80) ? "\r\n" : "");
     if (binary)
       for (uint64_t k = dice.below(40); k > 0; --k) out += static_cast<char>(dice.below(256));
   }

@@ -13,7 +13,8 @@ std::string dotted_message(Dice& dice, bool eight_bit);
 
 /// The bytes of one chunk as BDAT sends it: anything, if `binary`; else text, which may look like an end of data or
 /// like commands.
-std::string chunk_of_message(Dice& dice, bool binary);
+/// `eight_bit`: it may hold bytes above 127.
+std::string chunk_of_message(Dice& dice, bool binary, bool eight_bit);
 
 /// As many bytes of message lines.
 std::string lines_of(uint64_t bytes);

@@ -104,7 +104,8 @@ void PlanMaker::chunks(ExpectedMessage& message) {
   const uint64_t many = dice_.between(1, 4);
   for (uint64_t i = 1; i <= many; ++i) {
     const bool last = i == many;
-    const std::string chunk = dice_.chance(15) ? "" : chunk_of_message(dice_, binary_message_);
+    const std::string chunk =
+        dice_.chance(15) ? "" : chunk_of_message(dice_, binary_message_, eight_bit_ || binary_message_);
     message.bytes += chunk.size();
     const std::string size = std::to_string(chunk.size());
     say(cased("BDAT " + size +

@@ -40,7 +40,7 @@ CASES = [
     Case("silent after EHLO, Postfix", "postfix", "short waits", python(lambda c, r: (c.ehlo(), c.docmd(f"MAIL FROM:<{FROM}>"), __import__("time").sleep(4.5), c.noop())),
          "sender-idle", "mail", "sender", gateway_says("421 4.4.2")),
     Case("silent after RCPT, Exim", "exim", "short waits", script(*ENVELOPE, UNTIL_CLOSE), "sender-idle", "rcpt", "sender", gateway_says("421 gw.example.test: SMTP command timeout")),
-    Case("silent after RCPT, aiosmtpd", "aiosmtpd", "short waits", script(*ENVELOPE, UNTIL_CLOSE), "sender-silent", "rcpt", "sender", gateway_says("fin")),
+    Case("silent after RCPT, aiosmtpd", "aiosmtpd", "short waits", script(*ENVELOPE, UNTIL_CLOSE), "sender-idle", "rcpt", "sender", gateway_says("fin")),
     Case("silent in the message, Postfix", "postfix", "short waits", script(*DATA, BODY, UNTIL_CLOSE), "body-stalled", "body", "sender", sender_says("")),
     Case("silent in the message, Exim", "exim", "short waits", script(*DATA, BODY, UNTIL_CLOSE), "body-stalled", "body", "sender", sender_says("")),
     Case("silent in a chunk, Postfix", "postfix", "short waits", script(*ENVELOPE, f"BDAT 5000 LAST\r\n{BODY}", UNTIL_CLOSE), "bdat-stalled", "body", "network", sender_says("")),
