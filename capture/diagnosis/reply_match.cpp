@@ -91,16 +91,19 @@ bool matches(const ReplyTest& test, const Judged& judged) {
   if ((test.phases & in(judged.phase)) == 0) return false;
   if (test.bounce && !judged.bounce) return false;
   if (test.verb != Verb::none && test.verb != judged.verb) return false;
-  const auto said = [&](std::string_view t) { return judged.words.find(t) != std::string_view::npos; };
-  if (any_of(test.unless, '|', said)) return false;
+  if (says_any(judged.words, test.unless)) return false;
   if (test.enhanced.empty() && test.texts.empty()) return true;
   const std::string_view enhanced = judged.enhanced;
   if (!enhanced.empty() && any_of(test.enhanced, ' ', [&](std::string_view e) { return enhanced_is(e, enhanced); }))
     return true;
-  return any_of(test.texts, '|', said);
+  return says_any(judged.words, test.texts);
 }
 
 }  // namespace
+
+bool says_any(std::string_view words, std::string_view texts) {
+  return any_of(texts, '|', [&](std::string_view t) { return words.find(t) != std::string_view::npos; });
+}
 
 std::string judged_words(std::string_view text) {
   constexpr size_t kJudged = 1024;  // what a reply means is said in its first lines; a hostile one may be long
