@@ -33,7 +33,8 @@ bool in_body(const View& v) {
   if (v.messages.empty()) return false;
   const Message& m = v.messages.back();
   const Event* granted = v.at(m.data_reply);
-  if (granted != nullptr && granted->code >= 300 && granted->code < 400 && m.body < 0) return true;
+  const bool in_time = granted != nullptr && (v.close() == nullptr || granted->at_us <= v.close()->at_us);
+  if (in_time && granted->code >= 300 && granted->code < 400 && m.body < 0) return true;
   const Event* asked = v.at(m.data);
   return m.bdat && !m.ended && m.final_reply < 0 && asked != nullptr && v.close() != nullptr &&
          v.close()->phase == Phase::body;
