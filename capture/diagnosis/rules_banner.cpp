@@ -178,9 +178,9 @@ constexpr Rule kRules[] = {
      .check = [](const View& v) -> std::optional<Match> {
        const Event* e = v.at(v.banner);
        const int64_t since = v.c.connect.state == GatewayConnect::State::connected ? v.c.connect.at_us : 0;
-       if (e == nullptr || !v.at_least(e->at_us - since, kSlow)) return std::nullopt;
+       if (e == nullptr || !v.at_least(e->end_us - since, kSlow)) return std::nullopt;
        Match m = match_event(v, v.banner);
-       m.got = "the greeting after " + v.seconds(e->at_us - since);
+       m.got = "the greeting after " + v.seconds(e->end_us - since);
        return m;
      }},
     {.code = "banner-listener-full",
