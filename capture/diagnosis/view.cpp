@@ -81,24 +81,28 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
 /// Gateways often answer a sender that has left: such a reply answers nothing any more. (One that closes its half at
 /// once behind its commands has not left: it is known by the time for which it waited.)
 void View::find_end_of_patience() {
-  const Event* leave = at(quit);
-  if (leave == nullptr || (closed_by(From::sender) && close()->at_us < leave->at_us)) leave = close();
-  if (leave == nullptr || leave->from != From::sender || reads_on()) return;
+  if (reads_on()) return;
+  for (const int32_t leave : {quit, first_close})
+    if (at(leave) != nullptr && at(leave)->from == From::sender && gave_up < 0) find_wait_until(leave);
+}
+
+/// Sets gave_up if the sender had waited for a reply when it said QUIT or closed.
+void View::find_wait_until(int32_t leave) {
+  const int64_t left_us = at(leave)->at_us;
   const auto waited = [&](int64_t since, const Event* reply) {
-    return at_least(leave->at_us - since, kImpatient) && (reply == nullptr || reply->at_us > leave->at_us);
+    return at_least(left_us - since, kImpatient) && (reply == nullptr || reply->at_us > left_us);
   };
-  const auto index = static_cast<int32_t>(leave - events.data());
   if (!c.session.begins_late && c.connect.state == GatewayConnect::State::connected &&
-      (first_sent < 0 || first_sent == index) && cut_reply < 0 && waited(c.connect.at_us, at(banner))) {
-    gave_up = index;
+      (first_sent < 0 || first_sent == leave) && cut_reply < 0 && waited(c.connect.at_us, at(banner))) {
+    gave_up = leave;
     banner = -1;
     return;
   }
-  for (int32_t i = 0; i < index; ++i) {
+  for (int32_t i = 0; i < leave; ++i) {
     const Event& e = *at(i);
-    const bool owed = expects_reply(e, events, static_cast<size_t>(i)) && e.verb != Verb::bdat;
+    const bool owed = expects_reply(e, events, static_cast<size_t>(i)) && e.verb != Verb::bdat && i != quit;
     if (!owed || !waited(e.end_us, at(replies[static_cast<size_t>(i)]))) continue;
-    gave_up = index;
+    gave_up = leave;
     if (e.kind == Event::Kind::command && (unanswered < 0 || i < unanswered)) unanswered = i;
     return;
   }

@@ -102,6 +102,7 @@ struct View {
 
  private:
   void find_end_of_patience();
+  void find_wait_until(int32_t leave);
   bool failed_alone(const Message& message) const;
   std::vector<bool> failed_;  ///< for each message
 };

@@ -10,6 +10,7 @@ from peers.senders import BODY, FROM, HELO, LIMIT_S, TO, run
 
 EXIM_CONFIG = """\
 primary_hostname = {helo}
+exim_path = {binary}
 spool_directory = {folder}/spool
 log_file_path = {folder}/exim.%slog
 exim_user = mailsink
@@ -44,7 +45,7 @@ def exim(to=(TO,), mail_from=FROM, body=BODY, times=1, **options):
         for path in (route.folder, route.folder / "spool"):
             path.chmod(0o777)
         config = route.folder / "exim.conf"
-        config.write_text(EXIM_CONFIG.format(helo=HELO, folder=route.folder, port=route.port, source=route.source,
+        config.write_text(EXIM_CONFIG.format(helo=HELO, binary=UNPACKED / BINARY, folder=route.folder, port=route.port, source=route.source,
                                              options="".join(f"  {name} = {value}\n" for name, value in options.items())))
         config.chmod(0o644)
         words = [UNPACKED / BINARY, "-C", config, "-odf", "-oi", "-f", mail_from, *to]
@@ -60,7 +61,7 @@ def postfix(to=TO, mail_from=FROM, body=BODY, **settings):
         own = {"relayhost": f"[{route.host}]:{route.port}", "smtp_bind_address": route.source, "default_transport": "smtp",
                "relay_domains": "", "smtp_helo_name": HELO, "smtp_dns_support_level": "disabled", "smtp_host_lookup": "native",
                "smtp_address_preference": "ipv4", "smtpd_relay_restrictions": "permit_mynetworks, reject", "bounce_queue_lifetime": "0",
-               "smtpd_peername_lookup": "no", **settings}
+               "smtpd_peername_lookup": "no", "transport_maps": "inline:{sender.example=discard:}", **settings}
         instance = Instance(route.folder / "postfix", "smtp unix - - n - - smtp\n", own).start()
         try:
             with smtplib.SMTP("127.0.0.1", instance.port, timeout=LIMIT_S) as client:
