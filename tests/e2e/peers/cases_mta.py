@@ -16,7 +16,7 @@ CASES = [
          gateway_says("552 5.3.4")),
     # Exim sends the message with BDAT.
     Case("Exim: virus, Exim", "exim", "content", mta.exim(body=VIRUS), "content-virus", "end-of-data", "policy", gateway_says("550 This message contains")),
-    Case("Exim: final reply awaited 3 s", "smtp-sink", "slow end", mta.exim(final_timeout="3s"), "left-before-final-reply", "end-of-data", "sender",
+    Case("Exim: final reply awaited 3 s", "haraka", "slow end", mta.exim(final_timeout="3s"), "left-before-final-reply", "end-of-data", "sender",
          sender_says("fin")),
     Case("Exim: greylisted", "postfix", "access", mta.exim(to=("ann@example.test",)), "greylisted", "rcpt", "policy", gateway_says("450 4.2.0 <ann")),
     Case("Postfix: unknown user, Exim", "exim", "plain", mta.postfix(to="nosuch@example.test"), "rcpt-unknown-user", "rcpt", "sender",

@@ -12,7 +12,7 @@ SETTINGS = {
     ("aiosmtpd", "short waits"): {"timeout": 6},
     ("smtp-sink", "slow end"): {"args": ["-W", ".:6"]},
     ("smtp-sink", "slow rcpt"): {"args": ["-W", "RCPT:6"]},
-    ("smtp-sink", "slow ehlo"): {"args": ["-W", "EHLO:6"]},
+    ("smtp-sink", "slow ehlo"): {"args": ["-W", "EHLO:9"]},
     ("smtp-sink", "slow data"): {"args": ["-W", "DATA:6"]},
 }
 
@@ -32,6 +32,7 @@ CASES = [
          sender_says("fin")),
     Case("final reply awaited 3 s, smtplib", "postfix", "slow end", python(usual_mail, timeout=3), "left-before-final-reply", "end-of-data", "sender", sender_says("fin")),
     Case("final reply awaited 3 s, curl", "smtp-sink", "slow end", curl("--max-time", "3"), "left-before-final-reply", "end-of-data", "sender", sender_says("QUIT")),
+    # It tries HELO as well.
     Case("EHLO's reply awaited 3 s, swaks", "smtp-sink", "slow ehlo", swaks("--timeout", "3"), "gateway-silent", "helo", "gateway", sender_says("QUIT")),
     Case("RCPT's reply awaited 3 s, smtplib", "smtp-sink", "slow rcpt", python(usual_mail, timeout=3), "gateway-silent", "rcpt", "gateway", sender_says("fin")),
     Case("DATA's reply awaited 3 s, curl", "smtp-sink", "slow data", curl("--max-time", "3"), "gateway-silent", "data", "gateway", sender_says("fin")),

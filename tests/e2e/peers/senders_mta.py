@@ -19,6 +19,10 @@ keep_environment =
 never_users =
 host_lookup =
 begin routers
+home:
+  driver = redirect
+  domains = sender.example
+  data = :blackhole:
 out:
   driver = manualroute
   domains = *
