@@ -164,6 +164,10 @@ constexpr Rule kEnd[] = {
      .quiet = "use hello mail rcpt data body accepted\nS fin\nG fin\n",
      .check = [](const View& v) -> std::optional<Match> {
        if (!ordinary_end(v) || !v.closed_by(From::sender) || v.gateway_owes()) return std::nullopt;
+       // One that sends all at once and closes its half (a script into netcat) is told what is wrong behind that.
+       for (const int32_t refusal : v.refusals)
+         if (refusal > v.first_close && v.at(refusal)->answers >= 0 && v.at(refusal)->answers < v.first_close)
+           return std::nullopt;
        Match m = match_event(v, v.first_close);
        m.phase = missing_phase(v);
        m.why = std::string("The sender ") + (v.close()->how == CloseHow::fin ? "closed" : "broke off") +

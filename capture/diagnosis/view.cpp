@@ -143,7 +143,7 @@ bool View::delivered(const Message& m) const {
 
 bool View::failed_alone(const Message& m) const {
   if (delivered(m)) return false;
-  if (!m.withdrawn) return true;
+  if (!m.withdrawn || (gave_up >= 0 && unanswered >= 0 && message_at(unanswered) == &m)) return true;
   if (!accepted(m.mail_reply)) return true;
   return std::any_of(m.recipients.begin(), m.recipients.end(),
                      [](const Recipient& r) { return r.code < 200 || r.code >= 300; });
