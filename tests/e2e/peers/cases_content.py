@@ -1,7 +1,6 @@
 """Messages that gateways refuse when they have seen them, or at DATA."""
 from peers.case import Case, gateway_says
-from peers.senders import BODY, DATA, ENVELOPE, QUIT, READ, body_of, curl, nodemailer, python, script, swaks
-from peers.senders import mail as usual_mail
+from peers.senders import BODY, ENVELOPE, QUIT, READ, body_of, curl, nodemailer, script, swaks
 
 LOOP = "".join(f"Received: from mx{n} by mx{n + 1}; Tue, 24 Nov 2026 10:00:00 +0000\r\n" for n in range(120)) + BODY
 VIRUS = BODY.replace("hello", "EICAR-TEST-STANDARD")

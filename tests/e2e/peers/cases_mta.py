@@ -1,7 +1,7 @@
 """Mail servers as senders: Exim, with BDAT and PIPECONNECT, and Postfix."""
 from peers import senders_mta as mta
 from peers.case import Case, gateway_says, sender_says
-from peers.senders import BODY, HELO, body_of
+from peers.senders import BODY, body_of
 
 SETTINGS = {
     ("smtp-sink", "no EHLO"): {"args": ["-f", "EHLO"]},

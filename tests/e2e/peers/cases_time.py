@@ -1,6 +1,6 @@
 """Sides that fall silent, give up or die in the middle."""
 from peers.case import Case, gateway_says, sender_says
-from peers.senders import BODY, DATA, EHLO, ENVELOPE, FROM, QUIT, READ, TO, UNTIL_CLOSE, body_of, curl, nodemailer, python, script, swaks
+from peers.senders import BODY, DATA, EHLO, ENVELOPE, FROM, READ, UNTIL_CLOSE, body_of, curl, nodemailer, python, script, swaks
 from peers.senders import mail as usual_mail
 
 SLOW_END = "exports.hook_data_post = function (next) { setTimeout(next, 6500); };\nexports.timeout = 30;\n"

@@ -1,6 +1,6 @@
 """STARTTLS refused, and handshakes that fail: certificates, versions, ciphers. TLS 1.2 where the alert is to be readable."""
 from peers.case import ALERT, Case, gateway_says, sender_says
-from peers.senders import EHLO, HELO, QUIT, READ, UNTIL_CLOSE, commands, curl, nodemailer, openssl, python, script, swaks
+from peers.senders import EHLO, HELO, READ, UNTIL_CLOSE, commands, curl, nodemailer, openssl, python, script, swaks
 
 OLD = {"smtpd_tls_mandatory_protocols": ">=TLSv1.2", "smtpd_tls_protocols": ">=TLSv1.2"}
 SETTINGS = {
