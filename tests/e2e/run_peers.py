@@ -17,7 +17,7 @@ from lib import store  # noqa: E402
 from peers import tables  # noqa: E402
 from peers.runner import Run, verify  # noqa: E402
 
-MIN_CASES, MIN_CODES, MIN_PARTY = 60, 45, 0.95
+MIN_CASES, MIN_CODES = 60, 45
 
 
 def check(run, options):

@@ -4,8 +4,6 @@ settings: {"smtp_accept_max": "1", ...}: main options of its configuration. "acl
 text of an ACL that stands before the usual one; "auth" takes the place of the authenticators, "routable" (a domain list) says
 which domains it has a route to.
 """
-import time
-
 from peers import sandbox
 from peers.gateway import DOMAIN, LOGIN, USERS, UNPACKED, Gateway
 

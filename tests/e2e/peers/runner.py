@@ -46,7 +46,7 @@ class Run:
         return not reason
 
     def _plan(self):
-        kinds, shared = {}, {}
+        kinds, shared, ports = {}, {}, set()
         for case in self.cases:
             kinds.setdefault((case.gateway, case.settings), []).append(case)
         for number, ((name, profile), members) in enumerate(kinds.items()):
@@ -58,6 +58,9 @@ class Run:
                 if kind.shared:
                     shared[name] = gateway
             port = free_port()
+            while port in ports:  # it is not bound yet, so that it may be found free again
+                port = free_port()
+            ports.add(port)
             gateway.add(port, self.settings[name, profile])
             self.groups.append(Group(gateway, port, members))
 
@@ -95,7 +98,7 @@ class Run:
 
     def _start_scope(self, group):
         base = self.folder / f"store-{group.port}"
-        group.scope = Smtpscope(self.binary, group.port, base).start()
+        group.scope = Smtpscope(self.binary, group.port, base, ["--body-limit", "unlimited"]).start()
 
     def _send_all(self, group, cases):
         for case in cases:
@@ -117,8 +120,8 @@ class Run:
             own = [t for t in found if t["sender"]["ip"] == self.sources[case.name]]
             if case.name in self.printed and len(own) != case.sessions:
                 self.failures.append(f"{case.name}: {len(own)} transcripts, {case.sessions} sessions were due")
-            if own:
-                self.transcripts[case.name] = min(own, key=lambda t: t["started"])
+            if len(own) > case.judged:
+                self.transcripts[case.name] = sorted(own, key=lambda t: t["started"])[case.judged]
 
     def streams(self):
         """{(sender ip, port): (sender's bytes, gateway's bytes)} of all recordings, as tshark reads them."""

@@ -22,6 +22,7 @@ class Sendmail(Gateway):
         defines = {
             "confDOMAIN_NAME": "gw.example.test", "QUEUE_DIR": self.folder / "queue", "STATUS_FILE": self.folder / "status",
             "confPID_FILE": self.folder / "pid", "ALIAS_FILE": self.folder / "aliases", "confMAX_MESSAGE_SIZE": "100000",
+            "confREFUSE_LA": "1000", "confQUEUE_LA": "1000", "confDELAY_LA": "0",  # else it stops listening on a busy machine
             "confDELIVERY_MODE": "queueonly", "confTO_IDENT": "0", "confDONT_PROBE_INTERFACES": "True",
             "confDONT_BLAME_SENDMAIL": "MapInUnsafeDirPath,LinkedMapInWritableDir", **settings}
         mc = self.folder / "sendmail.mc"
