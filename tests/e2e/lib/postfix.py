@@ -34,9 +34,18 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
 
+POSTSCREEN = """\
+127.0.0.1:{port} inet n - n - 1 postscreen
+smtpd pass - - n - - smtpd
+dnsblog unix - - n - 0 dnsblog
+tlsproxy unix - - n - 0 tlsproxy
+"""
+
 
 class Postfix:
-    def __init__(self, folder):
+    """`postscreen`: it stands before smtpd and knows nobody; `more`: lines for main.cf, over those below."""
+
+    def __init__(self, folder, postscreen=False, more=""):
         self.folder, self.port = Path(folder), free_port()
         self.config, self.log_path = self.folder / "config", self.folder / "maillog"
         self.config.mkdir(parents=True)
@@ -48,7 +57,8 @@ class Postfix:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gw.example.test",
                         "-keyout", str(self.config / "key.pem"), "-out", str(self.config / "cert.pem")],
                        check=True, capture_output=True)
-        (self.config / "master.cf").write_text(MASTER.format(port=self.port))
+        master = MASTER.replace(MASTER.splitlines()[0] + "\n", POSTSCREEN) if postscreen else MASTER
+        (self.config / "master.cf").write_text(master.format(port=self.port))
         (self.config / "main.cf").write_text(f"""\
 compatibility_level = 3.6
 myhostname = gw.example.test
@@ -77,7 +87,9 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {self.config}/sasl
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
-""")
+postscreen_access_list =
+postscreen_greet_action = enforce
+{more}""")
 
     def _sasl(self):
         folder = self.config / "sasl"
