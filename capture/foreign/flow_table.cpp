@@ -70,14 +70,10 @@ void FlowTable::segment(const TcpSegment& segment) {
       return;
     }
     flow->lingers = true;
+    flow->damages_at_end = damages_;
     lingering_.push_back({now_us_ + kLinger, flow->id, key});
   }
   if (sink_.full() && !sessions_.empty()) erase(sessions_.begin(), "there was no room to follow it further");
-}
-
-void FlowTable::damaged() {
-  for (Flows* list : {&others_, &sessions_})
-    for (Flow& flow : *list) flow.damaged = flow.damaged || !flow.tcp.over();
 }
 
 FlowTable::Flow* FlowTable::open(const TcpSegment& segment, const Key& key) {
@@ -89,6 +85,7 @@ FlowTable::Flow* FlowTable::open(const TcpSegment& segment, const Key& key) {
   flow.key = key;
   flow.ends = {segment.from, segment.to};
   flow.id = ++ids_;
+  flow.damages_before = damages_;
   flow.first_us = flow.last_us = segment.at_us;
   if (syn) {
     flow.from_start = true;
@@ -258,7 +255,8 @@ void FlowTable::end(Flow& flow, std::string_view why) {
   end.gateway_stream.bytes = flow.tcp.bytes(1 - sender);
   end.ident = ident_of(flow);
   if (!closed) end.capture_loss = why;
-  if (flow.damaged) end.capture_loss = "it is damaged at a place where the session was open";
+  if ((flow.lingers ? flow.damages_at_end : damages_) > flow.damages_before)
+    end.capture_loss = "it is damaged at a place where the session was open";
   for (const size_t each : {size_t{0}, size_t{1}})
     if (flow.connected && !flow.tcp.seen(each))
       end.capture_loss = each == sender ? "it holds no packet of the sender" : "it holds no packet of the gateway";

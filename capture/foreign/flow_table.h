@@ -45,7 +45,7 @@ class FlowTable : private TcpFlow::Listener {
 
   void segment(const TcpSegment& segment);
   /// Packets are missing here: nobody knows of which connections, so all that are open may miss some.
-  void damaged();
+  void damaged() { ++damages_; }
   /// The capture ends: so do all sessions.
   void finish();
 
@@ -85,7 +85,8 @@ class FlowTable : private TcpFlow::Listener {
     bool connected = false;
     bool told_connect = false;
     bool lingers = false;
-    bool damaged = false;  ///< the capture is damaged while it was open
+    uint64_t damages_before = 0;  ///< in the capture, when it began
+    uint64_t damages_at_end = 0;  ///< when it was over
     uint32_t syns = 0;
     uint32_t isn = 0;
     uint64_t id = 0;  ///< of this table, never used again
@@ -131,7 +132,7 @@ class FlowTable : private TcpFlow::Listener {
   std::deque<Ident> idents_;
   Flow* current_ = nullptr;  ///< whose packet is handled
   int64_t now_us_ = INT64_MIN;
-  uint64_t ids_ = 0, numbers_ = 0;
+  uint64_t ids_ = 0, numbers_ = 0, damages_ = 0;
 };
 
 }  // namespace smtpscope

@@ -234,8 +234,8 @@ bool PacketReader::next_block(CapturedPacket& packet) {
       packet.offset = at;
       pending_ = length;
       return true;
-    } else {
-      source_.skip(length);
+    } else if (!source_.skip(length)) {
+      return stop("the file is cut off inside a block", at);
     }
   }
 }
