@@ -76,6 +76,14 @@ struct ReverseLookUp {
   bool operator==(const ReverseLookUp&) const = default;
 };
 
+/// The gateway's question to the sender's port 113 (RFC 1413) while a session lasts, seen only in captures.
+struct IdentQuery {
+  std::string outcome;  ///< no-answer | refused | answered
+  int64_t at_us = 0;    ///< of its first SYN, since the session began
+  int64_t took_us = 0;  ///< up to the answer; no-answer: up to its last SYN
+  bool operator==(const IdentQuery&) const = default;
+};
+
 /// TCP_INFO of one leg.
 struct LegTransport {
   uint32_t rtt_us = 0;
@@ -111,6 +119,7 @@ struct SessionEnd {
   std::optional<LegTransport> sender_leg, gateway_leg;
   std::vector<PathSample> samples{};  ///< while it lasted, a few
   std::optional<ReverseLookUp> ptr = std::nullopt;
+  std::optional<IdentQuery> ident = std::nullopt;
   std::string proxy_cause;  ///< why the proxy itself ended it ("drain", "no-memory", ...); empty: it did not
   std::string
       capture_loss;  ///< why recording was incomplete ("overload", "disk: No space left on device"); empty: it was not

@@ -82,6 +82,7 @@ Transcript SessionAnalyzer::finish(const SessionEnd& end) {
   t.samples = end.samples;
   t.ptr = end.ptr;
   if (t.ptr) make_lossless(t.ptr->name);
+  t.ident = end.ident;
   t.capture = counts_;
   t.capture_loss = end.capture_loss;
   t.interrupted = end.interrupted;

@@ -13,7 +13,7 @@ inline constexpr int64_t kWaitedToSend = 20 * kSecond;
 
 enum class Stall : uint8_t {
   none,
-  on_path,    ///< the state of the TCP legs tells why (rules_evidence.cpp)
+  on_path,    ///< the state of the TCP legs tells why (rules_path.cpp)
   at_dot,     ///< behind a lone dot with the wrong line ends
   in_chunk,   ///< a BDAT chunk is short
   at_once,    ///< no byte of the message came
@@ -24,7 +24,7 @@ enum class Stall : uint8_t {
 };
 Stall stall_of(const View& view);
 
-/// Does the state of the TCP legs tell why a message under way stopped? (rules_evidence.cpp)
+/// Does the state of the TCP legs tell why a message under way stopped? (rules_path.cpp)
 bool path_tells_stall(const View& view);
 
 /// Message bytes were awaited: a body was begun and not ended, or DATA was granted and none came.

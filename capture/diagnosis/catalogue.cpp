@@ -13,12 +13,13 @@ namespace {
 std::vector<const Rule*> gather() {
   std::vector<const Rule*> all;
   // What a reply says (policy to session) comes before what its phase alone tells; the fallbacks come last.
-  for (const auto table : {rules_connect(), rules_proxy_header(),   rules_look_up(), rules_path(),    rules_banner(),
-                           rules_policy(),  rules_host(),           rules_domain(),  rules_limits(),  rules_server(),
-                           rules_session(), rules_refused_banner(), rules_auth(),    rules_helo(),    rules_starttls(),
-                           rules_tls(),     rules_mail(),           rules_rcpt(),    rules_content(), rules_protocol(),
-                           rules_chunks(),  rules_message_bytes(),  rules_time(),    rules_data(),    rules_end(),
-                           rules_fallback()})
+  for (const auto table :
+       {rules_connect(),  rules_proxy_header(), rules_look_up(),        rules_delay(),  rules_path(),
+        rules_banner(),   rules_policy(),       rules_host(),           rules_domain(), rules_limits(),
+        rules_server(),   rules_session(),      rules_refused_banner(), rules_auth(),   rules_helo(),
+        rules_starttls(), rules_tls(),          rules_mail(),           rules_rcpt(),   rules_content(),
+        rules_protocol(), rules_chunks(),       rules_message_bytes(),  rules_time(),   rules_data(),
+        rules_end(),      rules_fallback()})
     for (const Rule& rule : table) all.push_back(&rule);
   return all;
 }

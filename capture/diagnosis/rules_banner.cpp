@@ -1,4 +1,5 @@
 // From the accepted connection to the greeting.
+#include "capture/diagnosis/delay.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 
@@ -143,7 +144,7 @@ constexpr Rule kRules[] = {
        const int64_t waited = v.gave_up >= 0 ? v.at(v.gave_up)->at_us - v.owed_since() : v.silence_us();
        m.got += " after " + v.seconds(waited);
        m.why = "The gateway had sent no greeting when the sender left after " + v.seconds(waited) +
-               v.looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes.";
+               v.looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes." + look_up_was_quick(v);
        if (waited < kImpatient) m.party = Party::sender;
        if (!v.at_least(waited, 300 * kSecond)) m.confidence = Confidence::likely;
        return m;
@@ -162,27 +163,6 @@ constexpr Rule kRules[] = {
        const Event* e = v.at(v.banner);
        if (e == nullptr || e->code != 0) return std::nullopt;
        return match_event(v, v.banner);
-     }},
-    {.code = "banner-slow",
-     .title = "The greeting was slow",
-     .kind = Rule::Kind::note,
-     .phase = Phase::banner,
-     .party = Party::gateway,
-     .expected = "220 within 5 s",
-     .why = "The greeting took long. Senders with short time-outs give up here.",
-     .advice =
-         "Check from the gateway how long the reverse lookup of the sender's address takes; then reputation lookups, "
-         "ident queries and load. Some gateways delay the greeting on purpose.",
-     .references = {"RFC 5321 4.5.3.2.1", "RFC 1912 2.1"},
-     .fires = "+9\nG!220 gw.example ESMTP\nS EHLO a.example\nG 250 gw.example\nuse mail rcpt data body accepted bye\n",
-     .quiet = "+2\nuse hello mail rcpt data body accepted bye\n",
-     .check = [](const View& v) -> std::optional<Match> {
-       const Event* e = v.at(v.banner);
-       const int64_t since = v.c.connect.state == GatewayConnect::State::connected ? v.c.connect.at_us : 0;
-       if (e == nullptr || !v.at_least(e->end_us - since, kSlow)) return std::nullopt;
-       Match m = match_event(v, v.banner);
-       m.got = "the greeting after " + v.seconds(e->end_us - since);
-       return m;
      }},
     {.code = "banner-listener-full",
      .title = "The gateway has too many connections in all",

@@ -64,6 +64,25 @@ constexpr Rule kRules[] = {
           "spam message|spam content|spam score|spam points|spam detected|spam found|spam filter|is spam|as spam|be "
           "spam|like spam|due to spam|suspected spam|considered spam|possible spam|probability of spam|rejected, "
           "spam|- spam|spam rejected|spamassassin|unsolicited|bulk mail|junk mail|gtube"}},
+    {.code = "message-mime-invalid",
+     .title = "The message's MIME structure is not as it should be",
+     .phase = Phase::end_of_data,
+     .party = Party::sender,
+     .expected = "250",
+     .why =
+         "The parts of the message are nested too deep, or encoded in a way that MIME does not allow where they stand.",
+     .advice =
+         "Ask the sender which software wrote the message: newsletter tools and forwarders that wrap mail into mail "
+         "do this. Postfix: mime_nesting_limit, strict_mime_encoding_domain, strict_8bitmime are the settings that "
+         "refuse it; loosen one only for a sender that cannot be mended.",
+     .references = {"RFC 5321 4.1.1.4", "RFC 2045 6.4", "RFC 2046 5.1"},
+     .fires =
+         "use hello mail rcpt data body\nG!554 5.6.0 Message content rejected: mime nesting exceeds safety limit\nuse "
+         "bye\n",
+     .quiet = "use hello mail rcpt data body\nG 554 5.6.0 Message content rejected\nuse bye\n",
+     .reply = {kContent, 500, 599, "",
+               "mime nesting|nesting exceeds|mime depth|too many mime|too many nested|malformed mime|mime boundary|"
+               "encoding domain|8-bit data in message body"}},
     {.code = "message-header-invalid",
      .title = "The header of the message is not as it should be",
      .phase = Phase::end_of_data,

@@ -58,6 +58,13 @@ std::optional<Match> not_handed_on(const View& v, const Seen& seen) {
   return m;
 }
 
+/// The point behind a reply at which the sender's next bytes were due. A refusal comes before what follows from it.
+Match due_behind(const View& v, int32_t reply) {
+  Match m = match_missing(v, reply, From::sender);
+  m.at_us = v.at(reply)->end_us + (v.at(reply)->code >= 400 ? 1 : 0);
+  return m;
+}
+
 bool takes_nothing(const LegTransport& leg) { return leg.unsent > 0 && leg.window < leg.mss; }
 
 bool silent_tcp(const LegTransport& leg) {
@@ -174,9 +181,8 @@ constexpr Rule kRules[] = {
        for (int32_t i = 0; i < count_of(v); ++i)
          if (v.at(i)->kind == Event::Kind::reply && v.at(i)->at_us <= seen->at_us) reply = i;
        if (reply < 0) return std::nullopt;
-       Match m = match_missing(v, reply, From::sender);
+       Match m = due_behind(v, reply);
        m.phase = v.at(reply)->phase;
-       m.at_us = std::min(v.at(reply)->end_us, seen->at_us);
        m.got =
            fmt::format("a window of {} bytes, with {} bytes of replies waiting", seen->leg.window, seen->leg.unsent);
        return m;
@@ -229,12 +235,11 @@ constexpr Rule kRules[] = {
        const auto seen = gone(v, From::sender);
        if (!seen) return std::nullopt;
        std::optional<Match> m = stall_at(v, *seen);
-       if (!m) {  // behind the last reply that asked the sender for more
-         int32_t asked = v.banner;
+       if (!m) {
+         int32_t asked = v.banner;  // the last reply that was not the gateway's own farewell
          for (int32_t i = 0; i < count_of(v); ++i)
-           if (v.at(i)->kind == Event::Kind::reply && v.at(i)->answers >= 0 && v.at(i)->code < 400) asked = i;
-         m = match_missing(v, asked, From::sender);
-         m->at_us = v.at(asked)->end_us;
+           if (v.at(i)->kind == Event::Kind::reply && v.at(i)->answers >= 0 && v.at(i)->code != 421) asked = i;
+         m = due_behind(v, asked);
          m->phase = asked == v.banner ? Phase::banner : v.close()->phase;
        }
        m->got = sent_in_vain(seen->leg);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "capture/diagnosis/body_stall.h"
+#include "capture/diagnosis/delay.h"
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
 #include "capture/smtp/syntax.h"
@@ -67,6 +68,7 @@ std::optional<Match> slow(const View& v, Wait wait, int minutes) {
     m.why =
         fmt::format("The gateway took {} to answer. Senders should wait {} minutes here, but some give up sooner{}.",
                     v.seconds(longest), minutes, longest > minutes * 60 * kSecond ? ", and this was longer" : "");
+  if (wait == Wait::hello || wait == Wait::mail || wait == Wait::rcpt) m.why += like_a_resolver(v, longest);
   return m;
 }
 

@@ -120,6 +120,7 @@ class Player {
     }
     if (line.starts_with("dns ")) return dns(line.substr(4));
     if (line.starts_with("path ")) return path(line.substr(5));
+    if (line.starts_with("ident ")) return ident(line.substr(6));
     if (line == "interrupted") {
       end_.interrupted = true;
       return;
@@ -200,6 +201,12 @@ class Player {
     end_.ptr->forward_status = words.size() == 5 ? words[3] : "ok";
     end_.ptr->forward_us = words.size() == 5 ? std::llround(number(words[4]) * 1e6) : 1000;
     end_.ptr->verified = end_.ptr->forward_status == "ok";
+  }
+
+  void ident(std::string_view rest) {
+    const auto words = words_of(rest);
+    if (words.size() != 2) throw std::invalid_argument("ident OUTCOME SECONDS");
+    end_.ident = IdentQuery{std::string(words[0]), now_us_, std::llround(number(words[1]) * 1e6)};
   }
 
   void path(std::string_view rest) {

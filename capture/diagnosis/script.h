@@ -17,9 +17,11 @@
 //   header proxy-v1              a PROXY header was sent to the gateway (put first)
 //   proxy closed drain           the proxy ended the session, for this reason
 //   interrupted                  the recording ends here
-//   dns timeout 35               the proxy's reverse look-up: status, seconds;   dns ok 0.1 NAME [FORWARD-STATUS
-//   SECONDS] path S unacked=3 window=0    a sample of the TCP leg to that side use hello mail               the steps
-//   of that name: hello mail rcpt data body accepted bye
+//   dns timeout 35               the proxy's reverse look-up: status, seconds
+//   dns ok 0.1 NAME [FORWARD-STATUS SECONDS]
+//   ident no-answer 7            the gateway asks the sender's port 113 now; so many seconds until the answer or last
+//   try path S unacked=3 window=0    a sample of the TCP leg to that side use hello mail               the steps of
+//   that name: hello mail rcpt data body accepted bye
 //
 // Empty lines and lines that begin with # are skipped. Steps without a `+` are 1 ms apart.
 #pragma once

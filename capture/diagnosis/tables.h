@@ -15,6 +15,7 @@ inline constexpr uint32_t kCommands = kEnvelope | kContent | in(Phase::idle);
 std::span<const Rule> rules_connect();
 std::span<const Rule> rules_proxy_header();  ///< between us and the gateway
 std::span<const Rule> rules_look_up();       ///< the proxy's own reverse look-up
+std::span<const Rule> rules_delay();         ///< greetings and replies that came late, by what their delay looks like
 std::span<const Rule> rules_path();          ///< the state of the TCP legs
 std::span<const Rule> rules_banner();
 std::span<const Rule> rules_policy();   ///< what the gateway asks of a sender first: login, TLS, rights, patience

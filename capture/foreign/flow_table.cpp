@@ -13,6 +13,8 @@ namespace {
 constexpr int64_t kNoAnswer =
     15'000'000;  // a connection attempt that went unanswered for so long, and was repeated, failed
 
+constexpr uint16_t kIdentPort = 113;
+
 uint64_t mix(uint64_t hash, uint64_t word) {
   hash = (hash ^ word) * 0x9E3779B97F4A7C15;
   return hash ^ (hash >> 29);
@@ -33,6 +35,7 @@ size_t FlowTable::KeyHash::operator()(const Key& key) const {
 void FlowTable::segment(const TcpSegment& segment) {
   now_us_ = std::max(now_us_, segment.at_us);
   expire();
+  if (segment.to.port == kIdentPort || segment.from.port == kIdentPort) note_ident(segment);
   const Key key = segment.from < segment.to ? Key{segment.from, segment.to} : Key{segment.to, segment.from};
   auto found = table_.find(key);
   const bool syn = (segment.flags & kTcpSyn) != 0, ack = (segment.flags & kTcpAck) != 0;
@@ -67,6 +70,7 @@ void FlowTable::segment(const TcpSegment& segment) {
       return;
     }
     flow->lingers = true;
+    flow->damages_at_end = damages_;
     lingering_.push_back({now_us_ + kLinger, flow->id, key});
   }
   if (sink_.full() && !sessions_.empty()) erase(sessions_.begin(), "there was no room to follow it further");
@@ -81,6 +85,7 @@ FlowTable::Flow* FlowTable::open(const TcpSegment& segment, const Key& key) {
   flow.key = key;
   flow.ends = {segment.from, segment.to};
   flow.id = ++ids_;
+  flow.damages_before = damages_;
   flow.first_us = flow.last_us = segment.at_us;
   if (syn) {
     flow.from_start = true;
@@ -203,6 +208,31 @@ void FlowTable::tell_connect(Flow& flow, int64_t at_us) {
   sink_.record(flow.number, connect);
 }
 
+void FlowTable::note_ident(const TcpSegment& segment) {
+  const bool asks = segment.to.port == kIdentPort && (segment.flags & kTcpSyn) && !(segment.flags & kTcpAck);
+  const TcpEnd& asker = asks ? segment.from : segment.to;
+  const TcpEnd& asked = asks ? segment.to : segment.from;
+  if (!asks && segment.from.port != kIdentPort) return;
+  const auto known = std::find_if(idents_.rbegin(), idents_.rend(),
+                                  [&](const Ident& i) { return i.asker == asker && i.asked == asked; });
+  if (asks && (known == idents_.rend() || known->outcome != "no-answer")) {
+    if (idents_.size() == kMaxIdents) idents_.pop_front();
+    idents_.push_back({asker, asked, segment.at_us, segment.at_us, "no-answer"});
+  } else if (known != idents_.rend() && known->outcome == "no-answer") {
+    known->last_us = segment.at_us;
+    if (!asks) known->outcome = (segment.flags & kTcpRst) ? "refused" : "answered";
+  }
+}
+
+std::optional<IdentQuery> FlowTable::ident_of(const Flow& flow) const {
+  const TcpEnd& sender = flow.ends[*flow.sender];
+  const TcpEnd& gateway = flow.ends[1 - *flow.sender];
+  for (const Ident& i : idents_)
+    if (i.asked.ip == sender.ip && i.asker.ip == gateway.ip && i.at_us >= flow.first_us && i.at_us <= flow.last_us)
+      return IdentQuery{i.outcome, i.at_us - flow.first_us, i.last_us - i.at_us};
+  return std::nullopt;
+}
+
 /// `why`: what is missing if it did not close; empty: it is over or was forgotten.
 void FlowTable::end(Flow& flow, std::string_view why) {
   current_ = &flow;
@@ -223,7 +253,10 @@ void FlowTable::end(Flow& flow, std::string_view why) {
   end.at_us = flow.last_us - flow.first_us;
   end.sender_stream.bytes = flow.tcp.bytes(sender);
   end.gateway_stream.bytes = flow.tcp.bytes(1 - sender);
+  end.ident = ident_of(flow);
   if (!closed) end.capture_loss = why;
+  if ((flow.lingers ? flow.damages_at_end : damages_) > flow.damages_before)
+    end.capture_loss = "it is damaged at a place where the session was open";
   for (const size_t each : {size_t{0}, size_t{1}})
     if (flow.connected && !flow.tcp.seen(each))
       end.capture_loss = each == sender ? "it holds no packet of the sender" : "it holds no packet of the gateway";

@@ -36,6 +36,7 @@ class FlowTable : private TcpFlow::Listener {
  public:
   static constexpr size_t kMaxOthers = 65'536;
   static constexpr size_t kMaxEarly = 4096;                    ///< bytes kept until it is known whether they are SMTP
+  static constexpr size_t kMaxIdents = 1024;                   ///< the newest questions to port 113
   static constexpr size_t kMaxLingering = 4096;                ///< sessions that are over and may get late packets
   static constexpr int64_t kLinger = 2'000'000;                ///< microseconds
   static constexpr int64_t kMaxIdle = int64_t{3'600'000'000};  ///< microseconds
@@ -43,6 +44,8 @@ class FlowTable : private TcpFlow::Listener {
   explicit FlowTable(RecordSink& sink) : sink_(sink) {}
 
   void segment(const TcpSegment& segment);
+  /// Packets are missing here: nobody knows of which connections, so all that are open may miss some.
+  void damaged() { ++damages_; }
   /// The capture ends: so do all sessions.
   void finish();
 
@@ -82,6 +85,8 @@ class FlowTable : private TcpFlow::Listener {
     bool connected = false;
     bool told_connect = false;
     bool lingers = false;
+    uint64_t damages_before = 0;  ///< in the capture, when it began
+    uint64_t damages_at_end = 0;  ///< when it was over
     uint32_t syns = 0;
     uint32_t isn = 0;
     uint64_t id = 0;  ///< of this table, never used again
@@ -91,6 +96,12 @@ class FlowTable : private TcpFlow::Listener {
     TcpFlow tcp;
   };
   using Flows = std::list<Flow>;
+  /// A gateway asked a sender's port 113, and what came of it.
+  struct Ident {
+    TcpEnd asker, asked;
+    int64_t at_us = 0, last_us = 0;
+    std::string outcome;
+  };
   struct Lingering {
     int64_t until_us;
     uint64_t id;
@@ -110,15 +121,18 @@ class FlowTable : private TcpFlow::Listener {
   void erase(Flows::iterator flow, std::string_view why);
   void expire();
   Early& early(Flow& flow);
+  void note_ident(const TcpSegment& segment);
+  std::optional<IdentQuery> ident_of(const Flow& flow) const;
   From from(const Flow& flow, size_t side) const { return side == *flow.sender ? From::sender : From::gateway; }
 
   RecordSink& sink_;
   std::unordered_map<Key, Flows::iterator, KeyHash> table_;
   Flows sessions_, others_;  ///< the one without packets for longest first
   std::deque<Lingering> lingering_;
+  std::deque<Ident> idents_;
   Flow* current_ = nullptr;  ///< whose packet is handled
   int64_t now_us_ = INT64_MIN;
-  uint64_t ids_ = 0, numbers_ = 0;
+  uint64_t ids_ = 0, numbers_ = 0, damages_ = 0;
 };
 
 }  // namespace smtpscope

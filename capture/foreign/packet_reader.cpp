@@ -85,6 +85,75 @@ bool PacketReader::stop(const std::string& what, uint64_t offset) {
   return false;
 }
 
+std::string PacketReader::error() const {
+  if (damages_ == 0) return error_;
+  std::string text = error_ + "; went on at byte " + std::to_string(resumed_);
+  if (damages_ > 1) text += "; " + std::to_string(damages_) + " such places";
+  return text + ", " + std::to_string(skipped_) + " bytes skipped";
+}
+
+/// Goes past a block that makes no sense; false if nothing behind it does.
+bool PacketReader::damaged(const std::string& what, uint64_t offset) {
+  if (!resynchronise()) {
+    if (damages_ == 0) return stop(what, offset);
+    form_ = Form::none;
+    return false;
+  }
+  if (error_.empty()) {
+    error_ = what + " (byte " + std::to_string(offset) + (source_.compressed() ? " of the unpacked data)" : ")");
+    resumed_ = source_.offset();
+  }
+  ++damages_;
+  return true;
+}
+
+/// Does a block begin here, so far into what is peeked, that may be gone on with?
+bool PacketReader::begins_block(size_t at) {
+  constexpr uint32_t kMost = 1U << 20;
+  std::string_view bytes = source_.peek(at + 28).substr(at);
+  if (bytes.size() < 28) return false;
+  bool swapped = swapped_;
+  const bool section = raw32(bytes, 0) == kSectionHeader;
+  if (section) {
+    const uint32_t order = raw32(bytes, 8);
+    if (order != kByteOrder && order != swap32(kByteOrder)) return false;
+    swapped = order != kByteOrder;
+  }
+  const auto word = [&](size_t offset) { return swapped ? swap32(raw32(bytes, offset)) : raw32(bytes, offset); };
+  const uint32_t length = word(4);
+  if (length < 28 || length % 4 != 0 || length > kMost) return false;
+  if (!section &&
+      (word(0) != kEnhancedPacket || length < 32 || word(8) >= interfaces_.size() || word(20) > length - 32))
+    return false;
+  bytes = source_.peek(at + length + 8).substr(at);
+  if (bytes.size() < length || word(length - 4) != length) return false;
+  if (bytes.size() < length + 8) return true;  // the last of the file
+  const uint32_t next = word(length), next_length = word(length + 4);
+  const bool known = next == kSectionHeader || (next > 0 && next < 16) || next == 0xBAD || next == 0x40000BAD;
+  return known && next_length >= 12 && (next == kSectionHeader || next_length % 4 == 0);
+}
+
+bool PacketReader::resynchronise() {
+  constexpr size_t kWindow = 65'536;
+  const uint64_t from = source_.offset();
+  const auto first_byte = [&](char c) { return c == '\x0a' || c == static_cast<char>(swapped_ ? 0 : kEnhancedPacket); };
+  for (size_t at = 1;;) {
+    const size_t size = source_.peek(at + kWindow).size();
+    for (; at + 28 <= size; ++at) {
+      if (!first_byte(source_.peek(at + 1)[at]) || !begins_block(at)) continue;
+      source_.skip(at);
+      skipped_ += source_.offset() - from;
+      return true;
+    }
+    if (size < at + kWindow && source_.peek(size + 1).size() == size) break;  // the end
+    source_.skip(at);
+    at = 0;
+  }
+  while (!source_.peek(1).empty()) source_.skip(source_.peek(1).size());
+  skipped_ += damages_ > 0 ? source_.offset() - from : 0;
+  return false;
+}
+
 bool PacketReader::next(CapturedPacket& packet) {
   if (form_ == Form::unknown && !begin()) return false;
   if (form_ == Form::none) return false;
@@ -135,16 +204,15 @@ bool PacketReader::next_record(CapturedPacket& packet) {
   return true;
 }
 
-bool PacketReader::section_header() {
-  const uint64_t at = source_.offset();
+/// Takes the byte order from a section header; what is wrong with it, empty if nothing.
+std::string PacketReader::section_header() {
   const std::string_view head = source_.peek(28);
-  if (head.size() < 28) return stop("the file is cut off inside a section header", at);
+  if (head.size() < 28) return "the file is cut off inside a section header";
   const uint32_t order = raw32(head, 8);
-  if (order != kByteOrder && order != swap32(kByteOrder))
-    return stop("damaged: a section header without a byte order", at);
+  if (order != kByteOrder && order != swap32(kByteOrder)) return "damaged: a section header without a byte order";
   swapped_ = order != kByteOrder;
   interfaces_.clear();
-  return true;
+  return "";
 }
 
 bool PacketReader::next_block(CapturedPacket& packet) {
@@ -153,36 +221,44 @@ bool PacketReader::next_block(CapturedPacket& packet) {
     const std::string_view head = source_.peek(12);
     if (head.empty() && source_.error().empty()) return false;
     if (head.size() < 12) return stop("the file is cut off inside a block", at);
-    if (raw32(head, 0) == kSectionHeader && !section_header()) return false;
+    std::string wrong;
+    if (raw32(head, 0) == kSectionHeader) wrong = section_header();
     const std::string_view again = source_.peek(12);
     const uint32_t type = u32(again, 0), length = u32(again, 4);
-    if (length < 12 || length % 4 != 0) return stop("damaged: a block of " + std::to_string(length) + " bytes", at);
-    const bool wanted = type == kInterface || type == kOldPacket || type == kSimplePacket || type == kEnhancedPacket;
-    if (!wanted) {
-      if (!source_.skip(length)) return stop("the file is cut off inside a block", at);
-      continue;
-    }
-    if (length > kMaxBlock) return stop("damaged: a packet block of " + std::to_string(length) + " bytes", at);
-    const std::string_view block = source_.peek(length);
-    if (block.size() < length) return stop("the file is cut off inside a block", at);
-    if (u32(block, length - 4) != length) return stop("damaged: the two lengths of a block differ", at);
-    const std::string_view body = block.substr(8, length - 12);
-    packet.offset = at;
-    packet.comment = {};
     bool found = false;
-    if (type == kInterface) {
-      if (interfaces_.size() == kMaxInterfaces) return stop("damaged: too many interfaces", at);
-      interface(body);
-    } else {
-      found = type == kSimplePacket ? simple(body, packet) : enhanced(body, type == kOldPacket, packet);
-      if (!found) return stop("damaged: a packet block that contradicts itself", at);
-    }
-    if (found) {
+    if (wrong.empty()) wrong = block(type, length, packet, found);
+    if (!wrong.empty()) {
+      if (!source_.error().empty()) return stop(wrong, at);
+      if (!damaged(wrong, at)) return false;
+    } else if (found) {
+      packet.offset = at;
       pending_ = length;
       return true;
+    } else if (!source_.skip(length)) {
+      return stop("the file is cut off inside a block", at);
     }
-    source_.skip(length);
   }
+}
+
+/// One block that begins here; what is wrong with it, empty if nothing. `found`: it holds a packet.
+std::string PacketReader::block(uint32_t type, uint32_t length, CapturedPacket& packet, bool& found) {
+  if (length < 12 || length % 4 != 0) return "damaged: a block of " + std::to_string(length) + " bytes";
+  const bool wanted = type == kInterface || type == kOldPacket || type == kSimplePacket || type == kEnhancedPacket;
+  if (length > kMaxBlock && !wanted) return "";  // long and of a kind that is not known: taken at its word
+  if (length > kMaxBlock) return "damaged: a packet block of " + std::to_string(length) + " bytes";
+  const std::string_view block = source_.peek(length);
+  if (block.size() < length) return "the file is cut off inside a block";
+  if (u32(block, length - 4) != length) return "damaged: the two lengths of a block differ";
+  const std::string_view body = block.substr(8, length - 12);
+  packet.comment = {};
+  if (type == kInterface) {
+    if (interfaces_.size() == kMaxInterfaces) return "damaged: too many interfaces";
+    interface(body);
+  } else if (wanted) {
+    found = type == kSimplePacket ? simple(body, packet) : enhanced(body, type == kOldPacket, packet);
+    if (!found) return "damaged: a packet block that contradicts itself";
+  }
+  return "";
 }
 
 void PacketReader::interface(std::string_view body) {

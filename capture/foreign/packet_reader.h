@@ -1,5 +1,8 @@
 // Packets out of a capture file: pcap (both byte orders, micro- and nanoseconds) and pcapng (several sections and
 // interfaces, enhanced, simple and old packet blocks). Memory: one packet.
+//
+// Blocks of pcapng that make no sense are skipped up to where they do again: at the next section header, or at a packet
+// block with two equal lengths, a known interface and a block behind it. pcap has no such marks: reading stops there.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +34,11 @@ class PacketReader {
 
   /// The next packet, valid until the next call; false at the end or where the file cannot be read any further.
   bool next(CapturedPacket& packet);
-  /// Why reading stopped before the end, with the byte offset; empty: it did not.
-  const std::string& error() const { return error_; }
+  /// What could not be read, with the byte offset: why reading stopped before the end, or what was skipped; empty:
+  /// nothing.
+  std::string error() const;
+  /// How many damaged places were skipped so far.
+  uint64_t damages() const { return damages_; }
 
  private:
   struct Interface {
@@ -46,11 +52,15 @@ class PacketReader {
   bool begin();
   bool next_record(CapturedPacket& packet);
   bool next_block(CapturedPacket& packet);
-  bool section_header();
+  std::string section_header();
+  std::string block(uint32_t type, uint32_t length, CapturedPacket& packet, bool& found);
   void interface(std::string_view body);
   bool enhanced(std::string_view body, bool old, CapturedPacket& packet);
   bool simple(std::string_view body, CapturedPacket& packet);
   bool stop(const std::string& what, uint64_t offset);
+  bool damaged(const std::string& what, uint64_t offset);
+  bool resynchronise();
+  bool begins_block(size_t at);
   uint16_t u16(std::string_view bytes, size_t at) const;
   uint32_t u32(std::string_view bytes, size_t at) const;
   uint64_t u64(std::string_view bytes, size_t at) const;
@@ -67,6 +77,7 @@ class PacketReader {
   std::vector<Interface> interfaces_;
   int64_t last_us_ = 0;
   std::string error_;
+  uint64_t damages_ = 0, skipped_ = 0, resumed_ = 0;  ///< places, bytes in all, where it first went on
 };
 
 }  // namespace smtpscope

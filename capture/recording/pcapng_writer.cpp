@@ -333,6 +333,11 @@ void PcapngFlow::end(std::string& out, const SessionEnd& end) {
     dns.flag("verified", ptr->verified).number("name_us", ptr->name_us).number("forward_us", ptr->forward_us);
     packet(out, {From::sender, kAck, end.at_us, {}, dns.done()});
   }
+  if (const auto& ident = end.ident) {
+    Json query("ident/1");
+    query.text("outcome", ident->outcome).number("query_us", ident->at_us).number("took_us", ident->took_us);
+    packet(out, {From::sender, kAck, end.at_us, {}, query.done()});
+  }
   Json json("end/1");
   json.number("at_us", end.at_us);
   json.number("sender_bytes", end.sender_stream.bytes).text("sender_xxh128", end.sender_stream.xxh128);

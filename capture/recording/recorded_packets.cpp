@@ -161,10 +161,14 @@ bool RecordedPackets::packet(const RecordedPacket& p, ByteRange block) {
   } else if (kind == "dns/1") {
     flow.ptr = reverse_of(comment);
     flow.evidence = joined(flow.evidence, block);
+  } else if (kind == "ident/1") {
+    flow.ident = {text(comment, "outcome"), number<int64_t>(comment, "query_us"), number<int64_t>(comment, "took_us")};
+    flow.evidence = joined(flow.evidence, block);
   } else if (kind == "end/1") {
     SessionEnd end = end_of(comment);
     end.samples = std::move(flow.samples);
     end.ptr = std::move(flow.ptr);
+    end.ident = std::move(flow.ident);
     on_record_(flow.number, end, joined(flow.evidence, block));
     auto& flows = flows_[key];
     flows.erase(flows.begin() + static_cast<std::ptrdiff_t>(index));

@@ -50,6 +50,7 @@ class RecordedPackets {
     uint64_t next[2];  ///< sequence numbers used so far, SYN and FIN included
     std::vector<PathSample> samples{};
     std::optional<ReverseLookUp> ptr{};
+    std::optional<IdentQuery> ident{};
     ByteRange evidence{};  ///< blocks of samples and look-up, which belong to the session's end
 
     uint32_t sequence(size_t side) const { return static_cast<uint32_t>(isn[side] + next[side]); }

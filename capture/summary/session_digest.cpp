@@ -63,7 +63,7 @@ class Reader {
     json_elements(array, [&](std::string_view event) { events_.push_back(moment_of(event)); });
     for (size_t i = 0; i < events_.size(); ++i) {
       const Moment& e = events_[i];
-      if (e.kind == "\"reply\"" && e.banner && d_.banner_us < 0) d_.banner_us = e.at_us;
+      if (e.kind == "\"reply\"" && e.banner && d_.banner_us < 0) d_.banner_us = e.end_us;
       if (e.verb == "\"EHLO\"" || e.verb == "\"HELO\"") helo_ = e.text;
       if (e.answers >= 0 && e.code == 220 && static_cast<size_t>(e.answers) < i &&
           events_[static_cast<size_t>(e.answers)].verb == "\"STARTTLS\"")
@@ -232,6 +232,7 @@ std::optional<SessionDigest> digest_line(std::string_view line) {
     json_members(value, [&](std::string_view field, std::string_view v) {
       if (field == "name") name = json_text_of(v);
       if (field == "verified") verified = v == "true";
+      if (field == "lookup_ms" || field == "forward_ms") d.look_up_us = std::max<int64_t>(d.look_up_us, 0) + ms(v);
     });
     if (verified) d.helo = name;
   });

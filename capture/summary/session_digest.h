@@ -43,8 +43,9 @@ struct SessionDigest {
   std::string helo;  ///< as the sender calls itself, or its verified PTR name; empty if it gave none
   int64_t started_us = 0, ended_us = 0;
   Verdict verdict = Verdict::unknown;
-  bool starttls = false;   ///< STARTTLS was begun
-  int64_t banner_us = -1;  ///< from the connect to the greeting; -1: none came
+  bool starttls = false;    ///< STARTTLS was begun
+  int64_t banner_us = -1;   ///< from the connect to the end of the greeting; -1: none came
+  int64_t look_up_us = -1;  ///< what the proxy's own reverse look-up took; -1: it made none
 
   /// A session that broke because one side did not wait any longer: who left, after which silence, in which phase.
   std::optional<From> left;

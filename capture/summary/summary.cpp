@@ -11,6 +11,7 @@
 #include "capture/address_bytes.h"
 #include "capture/hex.h"
 #include "capture/summary/across.h"
+#include "capture/summary/greetings.h"
 #include "capture/summary/observe.h"
 #include "capture/summary/words.h"
 #include "capture/transcript/text_page.h"
@@ -93,7 +94,9 @@ struct Summarizer::Families {
 };
 
 Summarizer::Summarizer(WindowEnd window_end)
-    : window_end_(std::move(window_end)), families_(std::make_unique<Families>()) {}
+    : window_end_(std::move(window_end)),
+      families_(std::make_unique<Families>()),
+      greetings_(std::make_unique<Greetings>()) {}
 Summarizer::~Summarizer() = default;
 
 void Summarizer::add(SessionDigest digest, bool counted) {
@@ -101,6 +104,7 @@ void Summarizer::add(SessionDigest digest, bool counted) {
   if (network != network_) flush();
   network_ = std::move(network);
   families_->add(digest);
+  greetings_->add(digest);
   group_.push_back({std::move(digest), counted});
 }
 
@@ -138,6 +142,7 @@ void Summarizer::flush() {
     const Digests& own = sessions[ip];
     observe_silences(own, s.observations);
     observe_banners(own, s.observations);
+    observe_pauses(own, s.observations);
     observe_recipients(own, s.observations);
     observe_differences(own, s.observations);
     done_.push_back(std::move(s));
@@ -149,9 +154,11 @@ std::vector<SenderSummary> Summarizer::finish() {
   flush();
   std::unordered_map<std::string, SenderSummary*> by_ip;
   for (SenderSummary& s : done_) by_ip[s.ip] = &s;
-  families_->tell([&](const std::string& ip, const Observation& o) {
+  const auto tell = [&](const std::string& ip, const Observation& o) {
     if (const auto s = by_ip.find(ip); s != by_ip.end()) s->second->observations.push_back(o);
-  });
+  };
+  families_->tell(tell);
+  greetings_->tell(tell);
   std::stable_sort(done_.begin(), done_.end(), [](const SenderSummary& a, const SenderSummary& b) {
     return std::tuple(b.failures(), b.sessions) < std::tuple(a.failures(), a.sessions);
   });

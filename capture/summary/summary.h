@@ -84,6 +84,8 @@ inline constexpr size_t kMostExamples = 10, kMostGaps = 20;
 /// The /24 or /64 in which a sender's retries may come; the address itself if it is none.
 std::string network_of(const std::string& ip);
 
+class Greetings;
+
 class Summarizer {
  public:
   /// Up to when the store would show a retry of this address, Unix time in microseconds.
@@ -113,6 +115,7 @@ class Summarizer {
   std::vector<Entry> group_;
   std::vector<SenderSummary> done_;
   std::unique_ptr<Families> families_;
+  std::unique_ptr<Greetings> greetings_;
 };
 
 }  // namespace smtpscope

@@ -271,6 +271,12 @@ std::optional<ReverseLookUp> read_ptr(const Object& sender) {
                        o->boolean("verified", false), o->ms("lookup_ms"), o->ms("forward_ms")};
 }
 
+std::optional<IdentQuery> read_ident(const Object& sender) {
+  const auto o = sender.object("ident");
+  if (!o) return std::nullopt;
+  return IdentQuery{o->string("outcome"), o->ms("at_ms"), o->ms("took_ms")};
+}
+
 void read_capture(const Object& o, Transcript& t) {
   t.complete = o.boolean("complete", true);
   t.interrupted = o.boolean("interrupted", false);
@@ -312,6 +318,7 @@ Transcript read_transcript(const json& value) {
   }
   if (const auto transport = o.object("transport")) read_transport(*transport, t);
   t.ptr = read_ptr(o.required_object("sender"));
+  t.ident = read_ident(o.required_object("sender"));
   if (const auto tls = o.object("tls"))
     t.tls = TlsFacts{tls->string("mode"), tls->string("client_version"), tls->string("server_version"),
                      tls->string("sni"),  tls->string("alert"),          tls->boolean("application_data", false)};

@@ -286,6 +286,15 @@ void write_syn(Writer& w, const SynFacts& syn) {
   w.raw("}");
 }
 
+/// Only where one was seen.
+void write_ident(Writer& w, const std::optional<IdentQuery>& ident) {
+  if (!ident) return;
+  w.string(",\"ident\":{\"outcome\":", ident->outcome);
+  w.ms(",\"at_ms\":", ident->at_us);
+  w.ms(",\"took_ms\":", ident->took_us);
+  w.raw("}");
+}
+
 void write_ptr(Writer& w, const std::optional<ReverseLookUp>& ptr) {
   if (!ptr) return w.null(",\"ptr\":");
   w.string_or_null(",\"ptr\":{\"name\":", ptr->name);
@@ -312,6 +321,7 @@ void write_session(Writer& w, const Transcript& t) {
     w.raw("}");
   }
   write_ptr(w, t.ptr);
+  write_ident(w, t.ident);
   w.string("},\"gateway\":{\"ip\":", s.gateway.ip);
   w.number(",\"port\":", s.gateway.port);
   const State state = t.connect.state;

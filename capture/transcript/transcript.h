@@ -33,6 +33,7 @@ struct Transcript {
   std::optional<LegTransport> sender_leg, gateway_leg;
   std::vector<PathSample> samples{};
   std::optional<ReverseLookUp> ptr = std::nullopt;  ///< its name is lossless text
+  std::optional<IdentQuery> ident = std::nullopt;
   std::optional<TlsFacts> tls;
   CaptureCounts capture;
   bool complete = true;  ///< everything that policy asks for was recorded

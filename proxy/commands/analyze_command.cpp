@@ -1,7 +1,8 @@
 // smtpscope analyze: the engine of the proxy on files from anywhere. What kind of file it is, is decided by its first
-// bytes, in analyze_one(); each kind ends in transcripts, which show() prints.
+// bytes; each kind ends in transcripts, which Printer shows. Captures are read together, in order of time.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -86,14 +87,47 @@ class Printer {
   bool left_ = false;
 };
 
-/// What analyze_one has to say besides transcripts; the error is for a person and names the place in the file.
+/// What is to be said of a file besides transcripts; the error is for a person and names the place in the file.
 struct FileReport {
   std::string error;
   std::string remark;
 };
 
-FileReport analyze_capture(ByteSource& source, SessionCollector& collector) {
-  const CaptureReport report = read_capture(source, collector);
+/// Reads from a descriptor; `error`, an errno, is what every read of it gives if it is not open.
+std::unique_ptr<ByteSource> source_of(UniqueFd fd, int error) {
+  const auto file = std::make_shared<UniqueFd>(std::move(fd));
+  return std::make_unique<ByteSource>([file, error](char* to, size_t size) -> std::ptrdiff_t {
+    if (*file) return ::read(file->get(), to, size);
+    errno = error;
+    return -1;
+  });
+}
+
+std::unique_ptr<ByteSource> open_file(const std::string& path) {
+  UniqueFd fd(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  const int error = errno;
+  return source_of(std::move(fd), error);
+}
+
+bool opens_again(const std::string& path) {
+  struct stat info {};
+  return path != "-" && ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+CaptureInput capture_input(const std::string& path, std::unique_ptr<ByteSource> opened) {
+  CaptureInput input;
+  input.name = path;
+  input.opens_again = opens_again(path);
+  if (input.opens_again) {
+    input.open = [path] { return open_file(path); };
+  } else {
+    const auto kept = std::make_shared<std::unique_ptr<ByteSource>>(std::move(opened));
+    input.open = [kept] { return std::move(*kept); };
+  }
+  return input;
+}
+
+FileReport said_of(const CaptureReport& report) {
   FileReport said{report.error, ""};
   if (report.unknown_packets > 0)
     said.remark = fmt::format("{} of {} packets are of the link type {}, which smtpscope does not know",
@@ -120,31 +154,30 @@ FileReport analyze_injection_log(ByteSource& source, Printer& printer, Filing* s
   return said;
 }
 
-FileReport analyze_one(const std::string& path, Printer& printer, Filing* store, bool only) {
-  const UniqueFd file(path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file) return {std::generic_category().message(errno), ""};
-  ByteSource source([&](char* to, size_t size) { return ::read(file.get(), to, size); });
+/// Says what went wrong with a file; false if something did.
+bool tell(const std::string& path, const FileReport& report) {
+  const std::string name = path == "-" ? "standard input" : path;
+  if (!report.remark.empty()) fmt::print(stderr, "smtpscope: {}: {}\n", name, report.remark);
+  if (report.error.empty()) return true;
+  std::fflush(stdout);
+  fmt::print(stderr, "smtpscope: {}: {}\n", name, report.error);
+  return false;
+}
+
+bool analyze_captures(std::vector<CaptureInput>& captures, Printer& printer, Filing* store, bool nothing_else) {
   SessionCollector* open = nullptr;
   SessionCollector collector(
       [&](Transcript&& transcript) {
         printer.show(transcript);
-        if (only) printer.print_before(open->oldest_us());
+        if (nothing_else) printer.print_before(open->oldest_us());
       },
       store);
   open = &collector;
-  // The kind of file.
-  const std::string_view first_bytes = source.peek(4096);
-  FileReport report;
-  if (looks_like_capture(first_bytes))
-    report = analyze_capture(source, collector);
-  else if (looks_like_injection_log(first_bytes))
-    report = analyze_injection_log(source, printer, store);
-  else
-    report.error = !source.error().empty() ? source.error() + " (byte 0)"
-                   : first_bytes.empty()   ? "the file is empty"
-                                           : "neither pcap nor pcapng nor an injection debug log (byte 0)";
+  read_captures(captures, collector);
   collector.finish();
-  return report;
+  bool fine = true;
+  for (const CaptureInput& input : captures) fine = tell(input.name, said_of(input.report)) && fine;
+  return fine;
 }
 
 ExitCode analyze(const AnalyzeOptions& options) {
@@ -152,16 +185,23 @@ ExitCode analyze(const AnalyzeOptions& options) {
   std::unique_ptr<Filing> store;
   if (!options.store.empty()) store = std::make_unique<Filing>(options.store);
   bool failed = false;
+  std::vector<CaptureInput> captures;
   for (const std::string& path : options.files) {
-    const FileReport report = analyze_one(path, printer, store.get(), options.files.size() == 1);
-    const std::string name = path == "-" ? "standard input" : path;
-    if (!report.remark.empty()) fmt::print(stderr, "smtpscope: {}: {}\n", name, report.remark);
-    if (!report.error.empty()) {
-      std::fflush(stdout);
-      fmt::print(stderr, "smtpscope: {}: {}\n", name, report.error);
-      failed = true;
-    }
+    std::unique_ptr<ByteSource> source = open_file(path);
+    // The kind of file.
+    const std::string_view first_bytes = source->peek(4096);
+    FileReport report;
+    if (looks_like_capture(first_bytes))
+      captures.push_back(capture_input(path, std::move(source)));
+    else if (looks_like_injection_log(first_bytes))
+      report = analyze_injection_log(*source, printer, store.get());
+    else
+      report.error = !source->error().empty() ? source->error() + " (byte 0)"
+                     : first_bytes.empty()    ? "the file is empty"
+                                              : "neither pcap nor pcapng nor an injection debug log (byte 0)";
+    failed = !tell(path, report) || failed;
   }
+  failed = !analyze_captures(captures, printer, store.get(), captures.size() == options.files.size()) || failed;
   printer.print_before(INT64_MAX);
   if (store) {
     store->flush();
@@ -184,7 +224,8 @@ void register_analyze(CLI::App& app, ExitCode& exit_code) {
       app.add_subcommand("analyze", "The SMTP sessions in captures and injection debug logs that others made");
   command
       ->add_option("file", options->files,
-                   "pcap or pcapng files or Injection Debug Logs, gzip or not; - for standard input")
+                   "pcap or pcapng files (one capture may be in several) or Injection Debug Logs, gzip or not; - for "
+                   "standard input")
       ->required();
   command->add_option("--store", options->store, "Files the sessions in this folder too, for list and show");
   command->add_flag("--json", options->json, "Transcripts, one JSON object a line");

@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import captures, store  # noqa: E402
+from lib import captures, pcap, store  # noqa: E402
 from run_corpus import DECRYPTED, LOOK_ALIKE, compare  # noqa: E402
 
 ACKNOWLEDGED = ("the sender acknowledges 763 bytes of the gateway that the capture does not hold: they are told of as lost, and the "
@@ -253,7 +253,7 @@ def by_hand(options, folder, failures):
     check("filed twice", status == 0 and "1 were there already" in err, (status, err))
     check("one line", len(store.transcripts(filed)) == 1, "filed twice")
     broken = folder / "cut.pcap"
-    broken.write_bytes(good[:-10])
+    broken.write_bytes(session_packets(SCRIPT, 40002)[:-10])
     status, out, err = run(options.binary, broken, path)
     check("a file cut off", status == 1 and "cut.pcap: the file is cut off inside a packet (byte " in err and out.count("\n") == 2,
           (status, out, err))
@@ -271,11 +271,69 @@ def by_hand(options, folder, failures):
     check("no packets", status == 3 and "no SMTP session found" in err and not out, (status, out, err))
     status, out, err = run(options.binary, folder)
     check("a folder", status == 1 and "Is a directory" in err, (status, err))
+    rotated(options.binary, folder, check)
+    damaged(options.binary, folder, check)
     several = session_packets(SCRIPT, 40001, 1_700_000_300)
     (folder / "later.pcap").write_bytes(several)
     status, out, err = run(options.binary, folder / "later.pcap", path)
     times = [line[:19] for line in out.splitlines()]
     check("newest last", status == 0 and len(times) == 2 and times == sorted(times), out)
+
+
+def rotated(binary, folder, check):
+    """One capture in several files, as tcpdump -C and -G leave them, gives the sessions that it gives in one, in any order."""
+    capture = pcap.Capture()
+    for number in range(40):
+        session = capture.connection(("192.0.2.7", 42000 + number), ("198.51.100.25", 25), number * 0.7)
+        for turn, (side, data) in enumerate(SCRIPT):
+            session.say("gateway" if side else "sender", data, number * 0.7 + 0.1 + turn * 0.4)
+        session.end(number * 0.7 + 9)
+    records = [data for _, data in capture.sorted()]
+    whole = folder / "whole.pcap"
+    whole.write_bytes(pcap.HEADER + b"".join(records))
+    names = []
+    for part in range(7):  # every session stands in two of them or more
+        names.append(folder / f"{'gcaebfd'[part]}.pcap")
+        data = pcap.HEADER + b"".join(records[part * len(records) // 7:(part + 1) * len(records) // 7])
+        names[-1].write_bytes(gzip.compress(data) if part == 3 else as_pcapng(data) if part == 4 else data)
+    status, expected, err = run(binary, whole, "--json")
+    check("the whole capture", status == 0 and expected.count("\n") == 40, (status, err))
+    for order in (names, names[::-1], names[3:] + names[:3]):
+        status, out, err = run(binary, *order, "--json")
+        check("rotated files", status == 0 and sorted(out.splitlines()) == sorted(expected.splitlines()), (status, err, out[:500]))
+    status, _, err = run(binary, *names[:3], folder / "missing.pcap", *names[3:], "--json")
+    check("rotated files and one that is not there", status == 1 and "missing.pcap" in err, (status, err))
+
+
+def damaged(binary, folder, check):
+    """A pcapng with a block that is broken in the middle: sessions before and behind it are whole, the one that it hits is
+    no breakdown of anybody, and what was skipped is said."""
+    capture = pcap.Capture()
+    for number in range(3):
+        session = capture.connection(("192.0.2.7", 43000 + number), ("198.51.100.25", 25), number * 10.0)
+        for turn, (side, data) in enumerate(SCRIPT):
+            session.say("gateway" if side else "sender", data, number * 10 + 1 + turn * 0.1)
+        session.end(number * 10 + 9)
+    for order in (">", "<"):
+        good = as_pcapng(capture.bytes(), order)
+        at = good.index(b"250 2.0.0 Ok: queued", good.index(b"250 2.0.0 Ok: queued") + 1)  # in the second session
+        start = good.rindex(struct.pack(order + "I", 6), 0, at)
+        for what, bytes_ in (("a length", good[:start + 4] + b"\xff\xff\xff\xff" + good[start + 8:]),
+                             ("a long length", good[:start + 4] + struct.pack(order + "I", 1 << 20) + good[start + 8:]),
+                             ("missing bytes", good[:start + 13] + good[start + 90:]),
+                             ("a kind and a length", good[:start] + bytes(8) + good[start + 8:])):
+            path = folder / "damaged.pcapng"
+            path.write_bytes(bytes_)
+            status, out, err = run(binary, path, "--json")
+            found = sorted((json.loads(line) for line in out.splitlines()), key=lambda t: t["started"])
+            verdicts = [t["verdict"] for t in found]
+            check(f"damaged: {what}", status == 1 and "went on at byte" in err and "bytes skipped" in err, (status, err))
+            check(f"damaged: {what}", verdicts == ["delivered", "unknown", "delivered"], (verdicts, err))
+            check(f"damaged: {what}", [t["capture"]["complete"] for t in found] == [True, False, True], out[:300])
+    # A section header is gone on with even where nothing before it makes sense.
+    path.write_bytes(good[:200] + bytes(range(1, 256)) * 3 + good)
+    status, out, err = run(binary, path)
+    check("damaged: garbage before a section", status == 1 and out.count("delivered") == 3, (status, out, err))
 
 
 def main():

@@ -182,14 +182,14 @@ def gateway_gone_after_message(stage):
 # ------------------------------------------------------------------ hosts that read no more
 
 def gateway_deaf(stage):
-    stage.begin([*DATA, ["body", 40_000_000, 14], ["rst"]], [["answer"], ["wait", 30]])
+    stage.begin([*DATA, ["body", 12_000_000, 20], ["rst"]], [["answer"], ["wait", 120]])
     stage.go_on()
     broke(stage.transcript(), "gateway-stops-reading", "body", "gateway", "body", "sender", missing="sender")
 
 
 def sender_deaf(stage):
     """It asks again and again, and reads no answer."""
-    stage.begin([*HELLO, ["flood", "HELP", 6000], ["wait", 12], ["rst"]], [GREETING, *HEARS, ["help", 30]])
+    stage.begin([*HELLO, ["flood", "HELP", 6000], ["wait", 25], ["rst"]], [GREETING, *HEARS, ["help", 120]])
     b = broke(stage.transcript(), "sender-stops-reading", "idle", "sender", "reply", "gateway", missing="sender")
     assert "waiting" in b["got"], b
 

@@ -255,3 +255,46 @@ TEST_CASE("of refusals that came in one segment the first is the breakdown") {
   CHECK(played.transcript.breakdown->phase == Phase::mail);
   CHECK(played.transcript.breakdown->got == "550 5.7.1 Sender refused");
 }
+
+TEST_CASE("a host that is gone is the cause of what follows, not of a refusal before it") {
+  const std::string gone = "+100\nG 421 4.4.2 timeout exceeded\nG fin\n+60\nS timeout\n";
+  CHECK(broke("use hello mail rcpt data\nS body 3000\n" + gone) == "path-to-sender-dead");
+  CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 User unknown\n" + gone) == "rcpt-unknown-user");
+  CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 User unknown\n+10\npath S unsent=9000 window=0\n"
+              "+60\nS rst\n") == "rcpt-unknown-user");
+  const Transcript lost =
+      play("use hello mail rcpt data body\n+10\nS fin\n+10\npath G unacked=1 retransmits=5\n+60\nG timeout\n");
+  REQUIRE(lost.breakdown);
+  CHECK(lost.breakdown->code == "path-to-gateway-dead");
+  CHECK(lost.breakdown->phase == Phase::end_of_data);
+  CHECK(has_note(lost, "left-before-final-reply"));
+  CHECK(broke("use hello mail rcpt data body accepted bye\npath S unacked=2 retransmits=9\n") == "delivered");
+}
+
+TEST_CASE("what a delay hints at is worded as a hint, and only where it fits") {
+  const auto why = [](const std::string& script, std::string_view code) {
+    const Transcript t = play(script + "use hello mail rcpt data body accepted bye\n");
+    for (const Finding& note : t.notes)
+      if (note.code == code) return note.why;
+    return std::string();
+  };
+  CHECK(why("+10.02\n", "banner-slow").find("a multiple of 5 s") != std::string::npos);
+  CHECK(why("+6.02\n", "banner-slow").find("postscreen") != std::string::npos);
+  CHECK(why("+7.6\n", "banner-slow") == "The greeting took 7.6 s. Senders with short time-outs give up here.");
+  CHECK(why("dns ok 0.1 mx.sender.example\n+7.6\n", "banner-slow").find("reverse DNS is not the cause") !=
+        std::string::npos);
+  CHECK(why("dns timeout 7\n+7.6\n", "banner-slow").find("not the cause") == std::string::npos);
+}
+
+TEST_CASE("a tarpit: slow since errors, or slower and slower; not a gateway that is slow for everything") {
+  const auto rcpt = [](std::string_view seconds, std::string_view reply) {
+    return "S RCPT TO:<x@gw.example>\n+" + std::string(seconds) + "\nG " + std::string(reply) + "\n";
+  };
+  const auto tarpit = [](const std::string& script) { return has_note(play(script), "tarpit"); };
+  const std::string no = "550 5.1.1 User unknown", ok = "250 2.1.5 Ok";
+  CHECK(tarpit("use hello mail\n" + rcpt("0", no) + rcpt("2", no) + rcpt("2", ok) + rcpt("2", no) + "use bye\n"));
+  CHECK(tarpit("use hello mail\n" + rcpt("0.1", ok) + rcpt("0.5", ok) + rcpt("1", ok) + rcpt("2.5", ok) + "use bye\n"));
+  CHECK_FALSE(tarpit("use hello mail\n" + rcpt("2", ok) + rcpt("2", no) + rcpt("2", no) + rcpt("2", no) + "use bye\n"));
+  CHECK_FALSE(tarpit("use hello mail\n" + rcpt("2", no) + rcpt("2", no) + "use bye\n"));
+  CHECK_FALSE(tarpit("use hello mail rcpt data body\n+40\nuse accepted bye\n"));
+}

@@ -49,6 +49,7 @@ inline std::string dump(const Record& record) {
   if (e.ptr)
     evidence += e.ptr->status + ' ' + e.ptr->name + ' ' + e.ptr->forward_status + ' ' + n(e.ptr->verified) +
                 n(e.ptr->name_us) + n(e.ptr->forward_us);
+  if (e.ident) evidence += e.ident->outcome + n(e.ident->at_us) + n(e.ident->took_us);
   return evidence + "end " + n(e.at_us) + n(e.sender_stream.bytes) + e.sender_stream.xxh128 + ' ' +
          n(e.gateway_stream.bytes) + e.gateway_stream.xxh128 + ' ' + leg(e.sender_leg) + leg(e.gateway_leg) +
          e.proxy_cause + ' ' + e.capture_loss + ' ' + n(e.interrupted);

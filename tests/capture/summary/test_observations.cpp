@@ -64,8 +64,66 @@ TEST_CASE("the greeting comes later and later, or sooner") {
         std::string::npos);
   CHECK_FALSE(observed(summarize_one(faster), "banner-faster").empty());
   for (const auto& quiet :
-       {noise, times(7, {0, greeted_after(5)}), std::vector<Built>(slower.begin(), slower.begin() + 4)})
+       {noise, times(7, {0, greeted_after(0.5)}), std::vector<Built>(slower.begin(), slower.begin() + 4)})
     CHECK(summarize_one(quiet).observations.empty());
+}
+
+TEST_CASE("the same round pause each time is policy; at multiples of 5 s a time-out fits too") {
+  const SenderSummary s =
+      summarize_one({{0, greeted_after(6.01)}, {5, greeted_after(6.05)}, {9, kGood}, {12, greeted_after(6.02)}});
+  const std::string text = observed(s, "greeting-pause");
+  INFO(text);
+  CHECK(text.find("The greeting took 6.0 s each time (3 of 4 sessions, from 6.01 s to 6.05 s; the others were greeted "
+                  "at once): a pause set by policy (Postfix's postscreen waits 6 s).") == 0);
+  const std::string ten = observed(summarize_one(times(3, {0, greeted_after(10)})), "greeting-pause");
+  CHECK(ten.find("resolvers ask again after 5 s") != std::string::npos);
+  const std::string looked =
+      observed(summarize_one(times(3, {0, "dns ok 0.1 mx.sender.example\n" + greeted_after(7)})), "greeting-pause");
+  CHECK(looked.find("; the sender's reverse DNS was quick.") != std::string::npos);
+  // postscreen sends its first line at once: the whole greeting counts.
+  CHECK_FALSE(observed(summarize_one(times(3, {0, "G~220-gw.example\\r\\n\n+6\nG~220 gw.example\\r\\n\nuse bye\n"})),
+                       "greeting-pause")
+                  .empty());
+}
+
+TEST_CASE("no pause: too few, uneven, not round, or slow reverse DNS") {
+  for (const auto& sessions : {times(2, {0, greeted_after(6)}),
+                               std::vector<Built>{{0, greeted_after(6)}, {1, greeted_after(6)}, {2, greeted_after(9)}},
+                               times(3, {0, greeted_after(6.5)}), times(4, {0, greeted_after(0.2)}),
+                               times(3, {0, "dns timeout 5\n" + greeted_after(6)})})
+    CHECK(observed(summarize_one(sessions), "greeting-pause").empty());
+}
+
+TEST_CASE("slow for many senders at once: load, or one pause for all") {
+  const auto told = [](const std::vector<Built>& sessions, std::string_view kind) {
+    std::string all;
+    for (const SenderSummary& s : summarize(sessions)) all += observed(s, kind);
+    return all;
+  };
+  const auto from = [](int network, double at_min, double delay) {
+    return Built{at_min, greeted_after(delay), fmt::format("198.51.{}.7", network)};
+  };
+  const std::vector<Built> loaded{from(1, 0, 4.2), from(2, 0.1, 7.7), from(3, 0.2, 11.3), from(4, 0.3, 0.1)};
+  const std::string load = told(loaded, "slow-for-all");
+  INFO(load);
+  CHECK(load.find("for 3 senders, and 1 were greeted at once: the gateway's load") == std::string::npos);  // 1 of 4
+  const std::vector<Built> all_slow(loaded.begin(), loaded.begin() + 3);
+  CHECK(told(all_slow, "slow-for-all")
+            .find("About 12:00 UTC the greeting took 4.2 s to 11.3 s for 3 senders, and nobody was "
+                  "greeted at once: the gateway's load") == 0);
+  CHECK(told(all_slow, "pause-for-all").empty());
+  const std::string pause = told({from(1, 0, 6), from(2, 0.1, 6.02), from(3, 0.2, 6.1)}, "pause-for-all");
+  CHECK(pause.find("the same round time for all, so a pause set by policy") != std::string::npos);
+  // Not at once, hosts of one network, or one of them with slow DNS of its own.
+  CHECK(told({from(1, 0, 4.2), from(2, 10, 7.7), from(3, 20, 11.3)}, "slow-for-all").empty());
+  CHECK(told({{0, greeted_after(4.2), "192.0.2.1"},
+              {0, greeted_after(7.7), "192.0.2.2"},
+              {0, greeted_after(11), "192.0.2.3"}},
+             "slow-for-all")
+            .empty());
+  CHECK(told({from(1, 0, 4.2), from(2, 0, 7.7), {0, "dns timeout 9\n" + greeted_after(11), "203.0.113.9"}},
+             "slow-for-all")
+            .empty());
 }
 
 TEST_CASE("all recipients refused alike, or one domain only") {

@@ -90,6 +90,7 @@ Transcript everything() {
   t.gateway_leg = LegTransport{1, 2, 3, 4, 5, 6, 7, 8};
   t.samples = {{5'000'000, LegTransport{1, 2, 3}, std::nullopt}, {6'000'000, std::nullopt, t.gateway_leg}};
   t.session.syn = SynFacts{64, 1460, -1, true, true, false};
+  t.ident = IdentQuery{"no-answer", 1'200, 7'000'000};
   t.connect.icmp = {"2001:db8::1", "admin-prohibited"};
   t.ptr = ReverseLookUp{"ok", "mx.sender.example", "timeout", false, 12'100, 35'000'000};
   return t;

@@ -36,11 +36,19 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
 
+POSTSCREEN = """\
+{listen} inet n - n - 1 postscreen
+smtpd pass - - n - - smtpd
+dnsblog unix - - n - 0 dnsblog
+tlsproxy unix - - n - 0 tlsproxy
+"""
+
 
 class Postfix:
-    def __init__(self, folder, services="", settings=None, namespace=None):
+    def __init__(self, folder, services="", settings=None, namespace=None, postscreen=False):
         """On a free port of 127.0.0.1; or in a network namespace, on port 25 of all its addresses, as open to strangers as a
-        gateway is: with mail for example.test only, which it keeps (see mails())."""
+        gateway is: with mail for example.test only, which it keeps (see mails()).
+        `postscreen`: it stands before smtpd and knows nobody."""
         self.folder, self.namespace = Path(folder), namespace
         self.wrapper = ("ip", "netns", "exec", namespace) if namespace else ()
         self.port = 25 if namespace else free_port()
@@ -54,7 +62,9 @@ class Postfix:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gw.example.test",
                         "-keyout", str(self.config / "key.pem"), "-out", str(self.config / "cert.pem")],
                        check=True, capture_output=True)
-        (self.config / "master.cf").write_text(MASTER.format(listen="25" if namespace else f"127.0.0.1:{self.port}") + services)
+        listen = "25" if namespace else f"127.0.0.1:{self.port}"
+        master = MASTER.replace(MASTER.splitlines()[0] + "\n", POSTSCREEN) if postscreen else MASTER
+        (self.config / "master.cf").write_text(master.format(listen=listen) + services)
         main = f"""\
 compatibility_level = 3.6
 myhostname = gw.example.test
@@ -89,6 +99,8 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {self.config}/sasl
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
+postscreen_access_list =
+postscreen_greet_action = enforce
 """
         # Each parameter once: postlogd warns of the second in its own socket, and waits for itself when that is full.
         lines = dict(line.split(" =", 1) for line in main.splitlines()) | {k: f" {v}" for k, v in (settings or {}).items()}
