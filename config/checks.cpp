@@ -55,9 +55,6 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
     if (!listener.trusted.empty() && listener.accept != Accept::proxy_protocol) {
       issues.push_back({fmt::format("/listeners/{}/trusted", i), "is only for \"accept\": \"proxy-protocol\""});
     }
-    if (listener.accept == Accept::tproxy && listener.address.port == 0)
-      issues.push_back(
-          {fmt::format("/listeners/{}/address", i), "port 0: the kernel has to be told where to divert to"});
     // A diverted connection is meant for the gateway's own address.
     if (listener.accept != Accept::tproxy && leads_back(listener.address, settings.gateway.address)) {
       issues.push_back({"/gateway/address", fmt::format("is the listener {} itself: mail would go round in a circle",

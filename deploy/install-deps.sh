@@ -4,10 +4,11 @@
 set -eu
 
 packages=(g++ cmake ninja-build pkg-config ccache libuv1-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev
-          libssl-dev libsqlite3-dev libxxhash-dev libc-ares-dev zlib1g-dev)
+          libssl-dev libsqlite3-dev libxxhash-dev libc-ares-dev zlib1g-dev
+          iproute2 nftables procps)  # these three are what `smtpscope divert` runs
 test_packages=(catch2 librapidcheck-dev libvalijson-dev clang-14 libclang-rt-14-dev clang-format clang-tidy
                python3 python3-jsonschema python3-aiosmtpd tshark xxhash postfix sasl2-bin libsasl2-modules swaks libnet-ssleay-perl openssl
-               curl iproute2 nftables git procps)
+               curl git)
 
 case "${1:-}" in
   "") ;;

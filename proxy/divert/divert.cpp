@@ -133,9 +133,18 @@ std::vector<std::string> difficulties(const DivertState& state, const HostFacts&
 uint64_t wait_for_sessions(uint16_t port, uint64_t wait_ms) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
   for (;;) {
-    const uint64_t left = diverted_sessions(port);
+    const uint64_t left = diverted_sessions(port).size();
     if (left == 0 || std::chrono::steady_clock::now() >= deadline) return left;
     std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+/// Resets both ends of each; without its rules it would hang, for its packets then went to a gateway that knows
+/// nothing.
+void cut_sessions(uint16_t port, const Say& say) {
+  for (const DivertedSession& s : diverted_sessions(port)) {
+    const Command command{{"ss", "-K", "-H", "-t", "-n", "src", s.dialled, "dst", s.sender}, {}};
+    if (const auto error = run_all({command})) say(error->message);
   }
 }
 
@@ -209,11 +218,12 @@ bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
       return false;
     }
   }
+  if (cut) cut_sessions(state.port, say);
   return undo(*file, state, say);
 }
 
 Result<DivertPreview> preview_divert(const DivertIntent& intent) {
-  const auto file = StateFile::lock();
+  const auto file = StateFile::look();
   if (!file) return Error{file.error()};
   const auto before = file->read();
   if (!before) return Error{before.error()};
@@ -234,7 +244,7 @@ bool DivertStatus::answered() const {
 }
 
 Result<DivertStatus> divert_status(const DivertIntent* intent) {
-  const auto file = StateFile::lock();
+  const auto file = StateFile::look();
   if (!file) return Error{file.error()};
   const auto record = file->read();
   if (!record) return Error{record.error()};
@@ -253,7 +263,7 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
   status.senders = facts->senders_in_force;
   if (facts->senders_expire) status.ends_in_s = facts->senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
-  status.sessions = diverted_sessions(state.port);
+  status.sessions = diverted_sessions(state.port).size();
   status.warnings = difficulties(state, *facts);
 
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
