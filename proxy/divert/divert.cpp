@@ -100,10 +100,8 @@ std::optional<Error> run_all(const std::vector<Command>& commands) {
 }
 
 /// Takes away all that the record tells of. The record goes once nothing of it is left.
-bool undo(const StateFile& file, const DivertState& state, const Say& say) {
-  const auto now = inspect_host(state);
-  if (!now) return say(now.error()), false;
-  const std::vector<Command> commands = undo_commands(state, *now);
+bool undo(const StateFile& file, const DivertState& state, const HostNow& now, const Say& say) {
+  const std::vector<Command> commands = undo_commands(state, now);
   for (const Command& command : commands)
     if (const auto error = run_all({command})) say(error->message);
   const auto after = inspect_host(state);
@@ -162,9 +160,7 @@ bool divert_on(const DivertIntent& intent, const Say& say) {
   DivertState& state = *wanted;
   if (const auto error = file->write(state)) return say(error->message), false;
 
-  const auto now = inspect_host(state);
-  if (!now) return say(now.error()), false;
-  auto failed = run_all(divert_commands(intent, state, *now, mac_of(intent.bridge)));
+  auto failed = run_all(divert_commands(intent, state, with_settings(*facts, state), mac_of(intent.bridge)));
   const auto after = inspect_host(state);
   if (!failed && !after) failed = Error{after.error()};
   if (!failed && divert_commands(intent, state, *after, "").size() > 1)
@@ -175,7 +171,7 @@ bool divert_on(const DivertIntent& intent, const Say& say) {
       state.listing = (*before)->listing, state.intent = (*before)->intent;
       say("the diversion stays as it was");
       if (const auto error = file->write(state)) say(error->message);
-    } else if (undo(*file, state, say)) {
+    } else if (after && undo(*file, state, *after, say)) {
       say("all that had been changed was changed back; nothing is diverted");
     }
     return false;
@@ -219,7 +215,7 @@ bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
     }
   }
   if (cut) cut_sessions(state.port, say);
-  return undo(*file, state, say);
+  return undo(*file, state, with_settings(*facts, state), say);
 }
 
 Result<DivertPreview> preview_divert(const DivertIntent& intent) {
@@ -231,10 +227,9 @@ Result<DivertPreview> preview_divert(const DivertIntent& intent) {
   if (!facts) return Error{facts.error()};
   auto state = wanted_state(intent, *before, *facts);
   if (!state) return Error{state.error()};
-  const auto now = inspect_host(*state);
-  if (!now) return Error{now.error()};
-  return DivertPreview{*state, divert_commands(intent, *state, *now, mac_of(intent.bridge)),
-                       undo_commands(*state, when_diverted(*state, *now))};
+  const HostNow now = with_settings(*facts, *state);
+  return DivertPreview{*state, divert_commands(intent, *state, now, mac_of(intent.bridge)),
+                       undo_commands(*state, when_diverted(*state, now))};
 }
 
 bool DivertStatus::answered() const {
