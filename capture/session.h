@@ -35,6 +35,7 @@ struct SessionFacts {
   Endpoint sender;
   Endpoint gateway;
   std::string sees;                  ///< sender | proxy | proxy-header; empty if unknown
+  uint16_t sees_port = 0;            ///< sees sender: the port that the gateway sees, if not the sender's own; else 0
   std::string filter;                ///< the entry of capture.senders that matched
   std::string body_policy = "full";  ///< full | headers | none
   uint64_t body_limit = 0;           ///< bytes of each body kept; 0: no limit
@@ -42,7 +43,6 @@ struct SessionFacts {
   std::string source = "";    ///< "injection-log": read from such a log; empty: from the bytes on the wire
   int64_t resolution_us = 0;  ///< how far apart two of its times are at least, if coarse; 0: they are exact
   bool begins_late = false;   ///< what is known begins in the middle of the session
-  uint16_t sees_port = 0;     ///< sees sender: the port that the gateway sees, if not the sender's own; else 0
 };
 
 /// How the connection to the gateway came out.
