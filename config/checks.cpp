@@ -71,9 +71,6 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
     if (listener.header_timeout_ms == 0 || listener.header_timeout_ms > kMaxHeaderTimeoutMs) {
       issues.push_back({fmt::format("/listeners/{}/header_timeout", i), "must be from \"1ms\" to \"1m\""});
     }
-    if (listener.accept == Accept::tproxy && listener.address.port == 0)
-      issues.push_back(
-          {fmt::format("/listeners/{}/address", i), "port 0: the kernel has to be told where to divert to"});
     // A diverted connection is meant for the gateway's own address.
     if (listener.accept != Accept::tproxy && leads_back(listener.address, settings.gateway.address)) {
       issues.push_back({"/gateway/address", fmt::format("is the listener {} itself: mail would go round in a circle",

@@ -5,10 +5,11 @@ set -eu
 
 folder=$(cd "$(dirname "$0")" && pwd)
 packages=(g++ cmake ninja-build pkg-config ccache libuv1-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev
-          libssl-dev libsqlite3-dev libxxhash-dev libc-ares-dev zlib1g-dev node-llhttp)
+          libssl-dev libsqlite3-dev libxxhash-dev libc-ares-dev zlib1g-dev node-llhttp
+          iproute2 nftables procps)  # these three are what `smtpscope divert` runs
 test_packages=(catch2 librapidcheck-dev libvalijson-dev clang-14 libclang-rt-14-dev clang-format clang-tidy
                python3 python3-jsonschema python3-aiosmtpd tshark xxhash postfix sasl2-bin libsasl2-modules swaks libnet-ssleay-perl openssl
-               curl iproute2 nftables git procps
+               curl git
                # and what the mail servers need that unpack-test-mtas.sh puts beside Postfix
                m4 libidn12 libidn2-0 libwrap0 libevent-2.1-7 libgnutls-dane0 libldap-2.5-0 libdb5.3 libnsl2 liblockfile1
                libmariadb3 libperl5.36 libpq5 libspf2-2

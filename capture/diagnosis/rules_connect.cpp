@@ -148,6 +148,7 @@ constexpr Rule kRules[] = {
      .why = "The sender's port was taken on the proxy's host, so that the kernel gave the connection to the gateway "
             "another one. The address is the sender's own; no gateway decides on the port.",
      .advice = "Nothing has to be done. Where the gateway's log names ports, look there for the one that stands here.",
+     .references = {"RFC 9293 3.1"},
      .fires = "sees-port 40001\n!\nuse hello mail rcpt data body accepted bye\n",
      .quiet = kQuiet,
      .check = [](const View& v) -> std::optional<Match> {

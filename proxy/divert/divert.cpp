@@ -100,10 +100,8 @@ std::optional<Error> run_all(const std::vector<Command>& commands) {
 }
 
 /// Takes away all that the record tells of. The record goes once nothing of it is left.
-bool undo(const StateFile& file, const DivertState& state, const Say& say) {
-  const auto now = inspect_host(state);
-  if (!now) return say(now.error()), false;
-  const std::vector<Command> commands = undo_commands(state, *now);
+bool undo(const StateFile& file, const DivertState& state, const HostNow& now, const Say& say) {
+  const std::vector<Command> commands = undo_commands(state, now);
   for (const Command& command : commands)
     if (const auto error = run_all({command})) say(error->message);
   const auto after = inspect_host(state);
@@ -133,9 +131,18 @@ std::vector<std::string> difficulties(const DivertState& state, const HostFacts&
 uint64_t wait_for_sessions(uint16_t port, uint64_t wait_ms) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
   for (;;) {
-    const uint64_t left = diverted_sessions(port);
+    const uint64_t left = diverted_sessions(port).size();
     if (left == 0 || std::chrono::steady_clock::now() >= deadline) return left;
     std::this_thread::sleep_for(kBetweenLooks);
+  }
+}
+
+/// Resets both ends of each; without its rules it would hang, for its packets then went to a gateway that knows
+/// nothing.
+void cut_sessions(uint16_t port, const Say& say) {
+  for (const DivertedSession& s : diverted_sessions(port)) {
+    const Command command{{"ss", "-K", "-H", "-t", "-n", "src", s.dialled, "dst", s.sender}, {}};
+    if (const auto error = run_all({command})) say(error->message);
   }
 }
 
@@ -153,9 +160,7 @@ bool divert_on(const DivertIntent& intent, const Say& say) {
   DivertState& state = *wanted;
   if (const auto error = file->write(state)) return say(error->message), false;
 
-  const auto now = inspect_host(state);
-  if (!now) return say(now.error()), false;
-  auto failed = run_all(divert_commands(intent, state, *now, mac_of(intent.bridge)));
+  auto failed = run_all(divert_commands(intent, state, with_settings(*facts, state), mac_of(intent.bridge)));
   const auto after = inspect_host(state);
   if (!failed && !after) failed = Error{after.error()};
   if (!failed && divert_commands(intent, state, *after, "").size() > 1)
@@ -166,7 +171,7 @@ bool divert_on(const DivertIntent& intent, const Say& say) {
       state.listing = (*before)->listing, state.intent = (*before)->intent;
       say("the diversion stays as it was");
       if (const auto error = file->write(state)) say(error->message);
-    } else if (undo(*file, state, say)) {
+    } else if (after && undo(*file, state, *after, say)) {
       say("all that had been changed was changed back; nothing is diverted");
     }
     return false;
@@ -209,11 +214,12 @@ bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
       return false;
     }
   }
-  return undo(*file, state, say);
+  if (cut) cut_sessions(state.port, say);
+  return undo(*file, state, with_settings(*facts, state), say);
 }
 
 Result<DivertPreview> preview_divert(const DivertIntent& intent) {
-  const auto file = StateFile::lock();
+  const auto file = StateFile::look();
   if (!file) return Error{file.error()};
   const auto before = file->read();
   if (!before) return Error{before.error()};
@@ -221,10 +227,9 @@ Result<DivertPreview> preview_divert(const DivertIntent& intent) {
   if (!facts) return Error{facts.error()};
   auto state = wanted_state(intent, *before, *facts);
   if (!state) return Error{state.error()};
-  const auto now = inspect_host(*state);
-  if (!now) return Error{now.error()};
-  return DivertPreview{*state, divert_commands(intent, *state, *now, mac_of(intent.bridge)),
-                       undo_commands(*state, when_diverted(*state, *now))};
+  const HostNow now = with_settings(*facts, *state);
+  return DivertPreview{*state, divert_commands(intent, *state, now, mac_of(intent.bridge)),
+                       undo_commands(*state, when_diverted(*state, now))};
 }
 
 bool DivertStatus::answered() const {
@@ -234,7 +239,7 @@ bool DivertStatus::answered() const {
 }
 
 Result<DivertStatus> divert_status(const DivertIntent* intent) {
-  const auto file = StateFile::lock();
+  const auto file = StateFile::look();
   if (!file) return Error{file.error()};
   const auto record = file->read();
   if (!record) return Error{record.error()};
@@ -253,7 +258,7 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
   status.senders = facts->senders_in_force;
   if (facts->senders_expire) status.ends_in_s = facts->senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
-  status.sessions = diverted_sessions(state.port);
+  status.sessions = diverted_sessions(state.port).size();
   status.warnings = difficulties(state, *facts);
 
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };

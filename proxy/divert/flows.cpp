@@ -4,10 +4,15 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,12 +22,13 @@
 namespace smtpscope {
 namespace {
 
-constexpr uint32_t kTimeWait = 6, kClosed = 7, kListen = 10;  // enum tcp_state
+constexpr uint32_t kFinWait2 = 5, kTimeWait = 6, kClosed = 7, kListen = 10;  // enum tcp_state
 
 struct Socket {
-  IpAddress local;
-  uint16_t port = 0;
+  IpAddress local, remote;
+  uint16_t port = 0, remote_port = 0;
   uint32_t state = 0;
+  bool orphan = false;  ///< no process has it any more
 };
 
 /// "0100007F": words of 32 bits, each as this host stores it.
@@ -37,17 +43,28 @@ std::optional<IpAddress> address_of(std::string_view hex) {
   return IpAddress::from_bytes({bytes.data(), hex.size() / 2});
 }
 
+/// "0100007F:0019"
+void take_end(const std::string& text, IpAddress& ip, uint16_t& port) {
+  const size_t colon = std::min(text.find(':'), text.size());
+  if (const auto address = address_of(std::string_view(text).substr(0, colon))) ip = *address;
+  if (colon < text.size()) std::from_chars(text.data() + colon + 1, text.data() + text.size(), port, 16);
+}
+
+std::string shown(const IpAddress& ip, uint16_t port) {
+  return fmt::format(fmt::runtime(ip.is_v4() ? "{}:{}" : "[{}]:{}"), ip.to_string(), port);
+}
+
 void each_socket(bool v6, const std::function<void(const Socket&)>& use) {
   std::ifstream in(v6 ? "/proc/net/tcp6" : "/proc/net/tcp");
-  std::string line, number, local, remote, state;
+  std::string line, number, local, remote, state, queues, timer, retries, user, timeout, inode;
   std::getline(in, line);
-  while (in >> number >> local >> remote >> state && std::getline(in, line)) {
-    const size_t colon = local.find(':');
-    if (colon == std::string::npos) continue;
+  while (in >> number >> local >> remote >> state >> queues >> timer >> retries >> user >> timeout >> inode &&
+         std::getline(in, line)) {
     Socket socket;
-    if (const auto address = address_of(std::string_view(local).substr(0, colon))) socket.local = *address;
-    std::from_chars(local.data() + colon + 1, local.data() + local.size(), socket.port, 16);
+    take_end(local, socket.local, socket.port);
+    take_end(remote, socket.remote, socket.remote_port);
     std::from_chars(state.data(), state.data() + state.size(), socket.state, 16);
+    socket.orphan = inode == "0";
     use(socket);
   }
 }
@@ -79,16 +96,19 @@ bool somebody_listens(bool v6, uint16_t port) {
   return found;
 }
 
-uint64_t diverted_sessions(uint16_t port) {
+std::vector<DivertedSession> diverted_sessions(uint16_t port) {
   const std::set<IpAddress> own = own_addresses();
-  uint64_t count = 0;
+  std::vector<DivertedSession> sessions;
   for (const bool v6 : {false, true})
     each_socket(v6, [&](const Socket& s) {
-      const bool over = s.state == kTimeWait || s.state == kClosed || s.state == kListen;
+      // An orphan in FIN-WAIT-2 has delivered all, and only waits for a sender that may never close.
+      const bool over =
+          s.state == kTimeWait || s.state == kClosed || s.state == kListen || (s.state == kFinWait2 && s.orphan);
       const bool loopback = s.local.is_v4() && s.local.v4_bits() >> 24 == 127;
-      if (!over && s.port == port && !loopback && !own.contains(s.local)) ++count;
+      if (!over && s.port == port && !loopback && !own.contains(s.local))
+        sessions.push_back({shown(s.local, s.port), shown(s.remote, s.remote_port)});
     });
-  return count;
+  return sessions;
 }
 
 }  // namespace smtpscope

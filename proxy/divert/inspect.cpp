@@ -43,7 +43,11 @@ Result<HostFacts> inspect_host() {
 Result<HostNow> inspect_host(const DivertState& state) {
   auto facts = inspect_host();
   if (!facts) return Error{facts.error()};
-  HostNow now{std::move(*facts), {}};
+  return with_settings(std::move(*facts), state);
+}
+
+HostNow with_settings(HostFacts facts, const DivertState& state) {
+  HostNow now{std::move(facts), {}};
   for (const ChangedSetting& setting : state.settings) now.settings.push_back(read_kernel_setting(setting.name));
   return now;
 }

@@ -99,25 +99,31 @@ std::optional<DivertState> read_state_json(const std::string& text) {
   }
 }
 
-Result<StateFile> StateFile::lock() {
+Result<StateFile> StateFile::look() {
+  struct stat ns {};
+  if (stat("/proc/self/ns/net", &ns) != 0) return cannot("/proc/self/ns/net", errno);
   StateFile file;
+  file.path_ = fmt::format("{}/{}.json", kFolder, ns.st_ino);
+  return file;
+}
+
+Result<StateFile> StateFile::lock() {
+  Result<StateFile> file = look();
+  if (!file) return file;
   if (mkdir(kFolder, 0700) != 0 && errno != EEXIST) return cannot(kFolder, errno);
   // Programs that we start inherit the lock: should we be killed, theirs is the last change before the lock is free.
-  file.folder_ = UniqueFd(open(kFolder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  file->folder_ = UniqueFd(open(kFolder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   struct stat folder {};
-  if (!file.folder_ || fstat(file.folder_.get(), &folder) != 0) return cannot(kFolder, errno);
+  if (!file->folder_ || fstat(file->folder_.get(), &folder) != 0) return cannot(kFolder, errno);
   if (folder.st_uid != geteuid() || (folder.st_mode & 077) != 0)
     return Error{
         fmt::format("{} belongs to somebody else, or others may use it: its record cannot be trusted", kFolder)};
   const auto deadline = std::chrono::steady_clock::now() + kLockWait;
-  while (flock(file.folder_.get(), LOCK_EX | LOCK_NB) != 0) {
+  while (flock(file->folder_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return cannot(kFolder, errno);
     if (std::chrono::steady_clock::now() >= deadline) return Error{"another `smtpscope divert` is still at work"};
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  struct stat ns {};
-  if (stat("/proc/self/ns/net", &ns) != 0) return cannot("/proc/self/ns/net", errno);
-  file.path_ = fmt::format("{}/{}.json", kFolder, ns.st_ino);
   return file;
 }
 

@@ -49,11 +49,14 @@ struct DivertState {
 std::string state_json(const DivertState& state);
 std::optional<DivertState> read_state_json(const std::string& text);
 
-/// The record of this network namespace. While an object exists no other process changes it.
+/// The record of this network namespace.
 class StateFile {
  public:
-  /// Waits up to 60 s for another `divert` to end. The error is a sentence.
+  /// To change it: while the object exists no other process does. Waits up to 60 s for another `divert` to end. The
+  /// error is a sentence.
   static Result<StateFile> lock();
+  /// To read it only.
+  static Result<StateFile> look();
 
   /// None: nothing was changed. The error is that there is a record that cannot be read.
   Result<std::optional<DivertState>> read() const;

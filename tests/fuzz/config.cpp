@@ -9,6 +9,7 @@
 #include "config/sender_filter.h"
 #include "config/sender_spec.h"
 #include "config/units.h"
+#include "proxy/divert/intent.h"
 
 using namespace smtpscope;
 
@@ -27,6 +28,7 @@ void check_settings(std::string_view text) {
   }
   contradictions(*settings);
   unavailable(*settings);
+  plan_divert(*settings);
   unresolved_senders(*settings);
   demand(bool(SenderFilter::build(settings->capture.senders, settings->capture.exclude)));
   const std::string shown = effective_json(*settings);

@@ -113,7 +113,16 @@ def sessions_in_progress(c):
     assert c.inline.status()["state"] == "unfinished"
     diverted[0].finish()
     c.inline.divert("off")
-    recorded = sorted(t["sender"]["port"] for t in c.inline.transcripts(2))
+    c.inline.configure()
+    c.inline.divert("on")
+    cut = Mail(c.net, source).envelope()
+    c.inline.divert("off", "--cut")
+    try:
+        assert cut.socket.recv(1) == b"", "a session that was cut goes on"
+    except ConnectionResetError:
+        pass
+    diverted.append(cut)
+    recorded = sorted(t["sender"]["port"] for t in c.inline.transcripts(3))
     assert recorded == sorted(int(mail.address[1]) for mail in diverted), (recorded, late.address, direct.address)
 
 

@@ -42,6 +42,14 @@ class Topology:
         self.run(who, "sysctl", "-q", "-w", f"{name}={value}")
 
     def __enter__(self):
+        try:
+            self._make()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _make(self):
         for name in self.names.values():
             run("ip", "netns", "add", name)
             run("ip", "-n", name, "link", "set", "lo", "up")
@@ -70,7 +78,6 @@ class Topology:
                 run("ip", "-n", self.names[who], "route", "add", "default", "via", f"10.88.{net}.1")
                 run("ip", "-n", self.names[who], "-6", "route", "add", "default", "via", f"fd88:{net}::1")
         self._settle()
-        return self
 
     @staticmethod
     def _address(name, link, *addresses):

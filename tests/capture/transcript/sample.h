@@ -53,6 +53,7 @@ inline Transcript sample(const std::vector<Turn>& turns, double end_s) {
                {"203.0.113.9", 41234},
                {"10.0.0.1", 25},
                "sender",
+               0,
                "203.0.113.0/24",
                "full",
                0};

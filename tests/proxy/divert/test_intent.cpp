@@ -1,0 +1,84 @@
+// From a configuration to what is asked of the kernel.
+#include "proxy/divert/intent.h"
+
+#include "config/loader.h"
+#include "tests/catch.h"
+
+using namespace smtpscope;
+
+namespace {
+
+DivertPlanning plan(const std::string& text) {
+  const auto settings = load_settings_text(text, "f");
+  INFO((settings ? "" : settings.error()));
+  REQUIRE(settings);
+  return plan_divert(*settings);
+}
+
+/// With a listener for each family.
+DivertPlanning plan_for(const std::string& rest) {
+  return plan(R"({"listeners": [{"address": "0.0.0.0:10025", "accept": "tproxy"},
+                                {"address": "[::]:10026", "accept": "tproxy"}], )" +
+              rest + "}");
+}
+
+std::string fault(const DivertPlanning& planned) {
+  return planned.faults.empty() ? "none" : planned.faults[0].pointer + ": " + planned.faults[0].message;
+}
+
+}  // namespace
+
+TEST_CASE("exclusions are cut out of the senders, and neighbours become one range") {
+  const auto p = plan_for(R"("capture": {"senders": ["10.2.3.0/25", "10.2.3.128/25", "10.2.5.7", "2001:db8::/126"],
+                                         "exclude": ["10.2.3.9", "2001:db8::1"], "for": "90500ms"})");
+  REQUIRE(p.faults.empty());
+  CHECK(ranges_text(p.intent.families[0].senders) == "10.2.3.0-10.2.3.8, 10.2.3.10-10.2.3.255, 10.2.5.7");
+  CHECK(ranges_text(p.intent.families[1].senders) == "2001:db8::, 2001:db8::2-2001:db8::3");
+  CHECK(p.intent.families[0].listen_port == 10025);
+  CHECK(p.intent.families[1].listen_port == 10026);
+  CHECK(p.intent.for_s == 91);  // never sooner than the window
+  CHECK(p.intent.port == 25);
+  CHECK(p.warnings.size() == 2);  // anywhere, in both families
+}
+
+TEST_CASE("any is all of both families, to the last address") {
+  const auto p = plan_for(R"("capture": {"senders": "any", "exclude": ["0.0.0.0", "255.255.255.255"]})");
+  CHECK(ranges_text(p.intent.families[0].senders) == "0.0.0.1-255.255.255.254");
+  CHECK(ranges_text(p.intent.families[1].senders) == "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+  CHECK(p.intent.for_s == 0);
+}
+
+TEST_CASE("the gateway's address limits its own family, destinations limit both") {
+  auto p = plan_for(R"("gateway": {"address": "10.0.0.1:2525"})");
+  CHECK(p.intent.port == 2525);
+  CHECK(ranges_text(p.intent.families[0].destinations) == "10.0.0.1");
+  CHECK(p.intent.families[1].destinations.empty());
+  CHECK(p.warnings.size() == 1);
+  p = plan_for(R"("gateway": {"address": "10.0.0.1:25"}, "divert": {"destinations": ["10.0.0.2-3"]})");
+  CHECK(ranges_text(p.intent.families[0].destinations) == "10.0.0.2-10.0.0.3");
+  CHECK(p.intent.families[0].on());
+  CHECK_FALSE(p.intent.families[1].on());
+}
+
+TEST_CASE("what cannot be diverted is refused with its place in the configuration") {
+  CHECK(fault(plan_for(R"("capture": {"senders": ["mx.a.example"]})"))
+            .starts_with("/capture/senders: there are only names"));
+  CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3", "mx.a.example"]})")) == "none");
+  CHECK(fault(plan_for(R"("capture": {"exclude": [".a.example"]})")).starts_with("/capture/exclude/0"));
+  CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3"], "exclude": ["any"]})")).find("nobody") !=
+        std::string::npos);
+  CHECK(
+      fault(plan(R"({"listeners": [{"address": "0.0.0.0:25"}]})")).starts_with("/listeners: no listener for diverted"));
+  CHECK(
+      fault(plan(R"({"listeners": [{"address": "[::]:10025", "accept": "tproxy"}], "capture": {"senders": "10.2.3"}})"))
+          .find("of the one family") != std::string::npos);
+  CHECK(fault(plan(R"({"listeners": [{"address": "10.0.0.1:25", "accept": "tproxy"}]})")).find("0.0.0.0:25") !=
+        std::string::npos);
+  CHECK(fault(plan_for(R"("divert": {"bridge": "br0"})")).starts_with("/divert/bridge: on a bridge"));
+  CHECK(fault(plan(R"({"listeners": [{"address": "0.0.0.0:25", "accept": "tproxy"}], "divert": {"bridge": "br0"}})")) ==
+        "none");
+  CHECK(
+      fault(
+          plan(R"({"listeners": [{"address": "0.0.0.0:25", "accept": "tproxy"}], "divert": {"bridge": "br0;reboot"}})"))
+          .starts_with("/divert/bridge: is no name"));
+}
