@@ -47,7 +47,8 @@ bool in_body(const View& v) {
   if (v.messages.empty()) return false;
   const Message& m = v.messages.back();
   const Event* granted = v.at(m.data_reply);
-  if (granted != nullptr && granted->code >= 300 && granted->code < 400 && m.body < 0) return true;
+  const bool in_time = granted != nullptr && (v.close() == nullptr || granted->at_us <= v.close()->at_us);
+  if (in_time && granted->code >= 300 && granted->code < 400 && m.body < 0) return true;
   if (!m.bdat || m.ended || m.final_reply >= 0 || v.close() == nullptr || v.close()->phase != Phase::body) return false;
   return chunk_short(v) || v.unanswered < 0;  // else the chunks have come, and the gateway owes the reply to one
 }

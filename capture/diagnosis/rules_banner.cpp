@@ -134,12 +134,12 @@ constexpr Rule kRules[] = {
      .fires = "+30\nS!fin\nG fin\n",
      .quiet = "+30\nuse hello mail rcpt data body accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (!v.broken() || !v.banner_owed() || !v.closed_by(From::sender) ||
+       if (!v.broken() || !v.banner_owed() || (v.gave_up < 0 && !v.closed_by(From::sender)) ||
            v.c.connect.state == GatewayConnect::State::failed)
          return std::nullopt;
        if (v.c.connect.state == GatewayConnect::State::pending && v.seen(From::gateway) == 0) return std::nullopt;
-       Match m = match_event(v, v.first_close);
-       const int64_t waited = v.silence_us();
+       Match m = match_event(v, v.gave_up >= 0 ? v.gave_up : v.first_close);
+       const int64_t waited = v.gave_up >= 0 ? v.at(v.gave_up)->at_us - v.owed_since() : v.silence_us();
        m.got += " after " + v.seconds(waited);
        m.why = "The gateway had sent no greeting when the sender left after " + v.seconds(waited) +
                v.looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes.";
@@ -178,9 +178,9 @@ constexpr Rule kRules[] = {
      .check = [](const View& v) -> std::optional<Match> {
        const Event* e = v.at(v.banner);
        const int64_t since = v.c.connect.state == GatewayConnect::State::connected ? v.c.connect.at_us : 0;
-       if (e == nullptr || !v.at_least(e->at_us - since, kSlow)) return std::nullopt;
+       if (e == nullptr || !v.at_least(e->end_us - since, kSlow)) return std::nullopt;
        Match m = match_event(v, v.banner);
-       m.got = "the greeting after " + v.seconds(e->at_us - since);
+       m.got = "the greeting after " + v.seconds(e->end_us - since);
        return m;
      }},
     {.code = "banner-listener-full",

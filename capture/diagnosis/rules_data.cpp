@@ -30,18 +30,19 @@ bool final_reply_owed(const View& v) {
 
 /// The sender left while the final reply was owed: before it came, or without its ever coming.
 std::optional<Match> left_before_final_reply(const View& v) {
-  if (!v.broken() || !v.closed_by(From::sender)) return std::nullopt;
+  if (!v.broken() || (v.gave_up < 0 && !v.closed_by(From::sender))) return std::nullopt;
   const Message* unread = nullptr;
   for (const Message& m : v.messages)
     if (v.left_unread(m)) unread = &m;
   if (unread == nullptr && !final_reply_owed(v)) return std::nullopt;
-  Match m = match_event(v, v.first_close);
+  const int32_t leave = v.gave_up >= 0 ? v.gave_up : v.first_close;
+  Match m = match_event(v, leave);
   int64_t since = v.owed_since();
   if (unread != nullptr) {
     const Event* body = v.at(unread->body);
     if (body != nullptr) since = body->end_us;
   }
-  const int64_t waited = v.close()->at_us - since;
+  const int64_t waited = v.at(leave)->at_us - since;
   m.got += " after " + v.seconds(waited);
   m.why = "The sender left " + v.seconds(waited) + " after the end of the message" + v.looks_like_limit(waited) +
           ", without waiting for the reply. ";
@@ -50,7 +51,7 @@ std::optional<Match> left_before_final_reply(const View& v) {
                              : "The gateway may have accepted the message; if so, the sender's next attempt makes a "
                                "duplicate.";
   if (unread == nullptr && v.at_least(waited, kSlow)) m.party = Party::gateway;
-  if (unread != nullptr && v.close()->how == CloseHow::fin) m.confidence = Confidence::likely;
+  if (unread != nullptr && v.at(leave)->how != CloseHow::rst) m.confidence = Confidence::likely;
   return m;
 }
 

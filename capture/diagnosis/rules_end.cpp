@@ -84,7 +84,8 @@ constexpr Rule kEnd[] = {
      .fires = "use hello mail\nS RCPT TO:<b@gw.example>\n+60\nS!fin\nG fin\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\n+60\nG 250 ok\nuse data body accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
-       if (!v.broken() || v.banner_owed() || v.inside_tls() || !v.closed_by(From::sender) || !v.gateway_owes())
+       if (!v.broken() || v.banner_owed() || v.inside_tls() || !v.gateway_owes() ||
+           (v.gave_up < 0 && !v.closed_by(From::sender)))
          return std::nullopt;
        const Event* waiting = v.waiting();
        if (waiting == nullptr || forgotten_while_idle(v) || waiting->phase == Phase::quit ||
@@ -93,8 +94,8 @@ constexpr Rule kEnd[] = {
        if (waiting->kind == Event::Kind::body || waiting->phase == Phase::end_of_data) return std::nullopt;
        if (waiting->verb == Verb::bdat && v.messages.size() > 0 && v.messages.back().ended) return std::nullopt;
        if (waiting->verb == Verb::bdat && in_body(v)) return std::nullopt;
-       const int64_t waited = v.silence_us();
-       Match m = match_event(v, v.first_close);
+       const int64_t waited = v.gave_up >= 0 ? v.at(v.gave_up)->at_us - waiting->end_us : v.silence_us();
+       Match m = match_event(v, v.gave_up >= 0 ? v.gave_up : v.first_close);
        m.phase = waiting->phase;
        m.got += " after " + v.seconds(waited);
        m.why =

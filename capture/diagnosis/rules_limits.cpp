@@ -64,10 +64,15 @@ constexpr Rule kRules[] = {
      .fires = "use hello\nS MAIL FROM:<a@sender.example>\nG!450 4.7.1 Error: too much mail from 192.0.2.1\nuse bye\n",
      .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 452 4.5.3 Error: too many recipients\nuse bye\n",
      .reply =
-         {kCommands, 400, 599, "7.28",
-          "this hour|rate limit|ratelimit|rate-limit|too much mail|rate exceeded|sending too fast|too fast|unusual "
-          "rate|throttl|quota of messages|sending limit|temporarily deferred due to|messages per hour|too many "
-          "messages from|too many messages per"}},
+         {.phases = kCommands,
+          .from = 400,
+          .to = 599,
+          .enhanced = "7.28",
+          .texts =
+              "this hour|rate limit|ratelimit|rate-limit|too much mail|rate exceeded|sending too fast|too fast|unusual "
+              "rate|throttl|quota of messages|sending limit|temporarily deferred due to|messages per hour|too many "
+              "messages from|too many messages per",
+          .unless = "too much mail data"}},
     {.code = "header-too-large",
      .title = "The header of the message is larger than the gateway takes",
      .phase = Phase::end_of_data,
@@ -116,7 +121,7 @@ constexpr Rule kRules[] = {
      .reply =
          {kCommands & ~in(Phase::mail), 500, 599, "3.4 2.3",
           "message size|size exceeds|message too large|is too large|too big|size limit|exceeds maximum|exceeds the "
-          "maximum|exceeded storage allocation for a message"}},
+          "maximum|exceeded storage allocation for a message|too much mail data"}},
 };
 
 }  // namespace

@@ -72,6 +72,22 @@ constexpr Rule kRules[] = {
          {kCommands, 400, 499, "3.1",
           "insufficient system|insufficient disk|insufficient storage|queue full|queue is full|space shortage|disk "
           "full|disk space|out of space|resources low|resources temporarily|no space|low on space|out of memory"}},
+    {.code = "filter-unavailable",
+     .title = "A content filter of the gateway does not work",
+     .phase = Phase::end_of_data,
+     .party = Party::gateway,
+     .expected = "250",
+     .why = "The gateway passes mail through a filter (virus scanner, spam filter, milter) that failed or did not "
+            "answer; it takes no mail unscanned.",
+     .advice =
+         "Look whether the filter runs and answers (amavis, clamd, rspamd, a milter), whether its signatures load "
+         "and its disk has space. Everything that needs it is held up, not only this sender's mail.",
+     .references = {"RFC 5321 4.2.3", "RFC 3463 3.4"},
+     .fires = "use hello mail rcpt data body\nG!451 4.7.1 Service unavailable - try again later\nuse bye\n",
+     .quiet = "use hello mail rcpt data body\nG 451 4.7.1 Try again later\nuse bye\n",
+     .reply = {kCommands, 400, 499, "",
+               "scanner|scanning|unable to scan|clamd|clamav|amavis|milter|content filter|virus_scan|spamd|rspamd|"
+               "spamassassin|antivirus|anti-virus|error in processing, id|service unavailable - try again later"}},
     {.code = "server-busy",
      .title = "The gateway is too busy for this command",
      .phase = Phase::mail,

@@ -94,6 +94,25 @@ int32_t plain_behind_220(const View& v) {
   return -1;
 }
 
+/// TLS 1.2: the gateway asked for a certificate, got an empty one, and ended the handshake with no more than "failure".
+std::optional<Match> left_on_empty_certificate(const View& v) {
+  constexpr uint64_t kEmpty = 12;  // record and message headers around a list of no certificates
+  if (!handshake_broke(v) || v.c.tls->server_version == "TLS 1.3" || !said(v, From::gateway, "certificate_request") ||
+      said(v, From::gateway, "encrypted handshake"))
+    return std::nullopt;
+  const bool empty = std::any_of(v.events.begin(), v.events.end(), [](const Event& e) {
+    return e.kind == Event::Kind::tls && e.from == From::sender && e.text == "certificate" && e.bytes <= kEmpty;
+  });
+  const Event* alert = v.at(first_alert(v));
+  const bool failure = alert != nullptr && alert->from == From::gateway && is_one_of(alert->text, {40});
+  const bool closed = v.closed_by(From::gateway) && (alert == nullptr || alert->at_us >= v.close()->at_us);
+  if (!empty || (!failure && !closed)) return std::nullopt;
+  Match m = match_event(v, failure ? first_alert(v) : v.first_close);
+  m.confidence = Confidence::likely;
+  m.why = "The gateway asked for a certificate, the sender had none to show, and the gateway ended the handshake.";
+  return m;
+}
+
 enum class Flight : uint8_t { none, client_hello, certificate, finished, other };
 
 /// Behind which flight did the handshake end, without an alert that can be read?
@@ -101,6 +120,7 @@ Flight last_flight(const View& v) {
   if (!handshake_broke(v) || v.close() == nullptr || v.closed_by(From::proxy) || first_alert(v) >= 0 ||
       !spoke_tls(v, From::sender) || plain_behind_220(v) >= 0)
     return Flight::none;
+  if (left_on_empty_certificate(v)) return Flight::none;
   if (v.closed_by(From::gateway) && !spoke_tls(v, From::gateway) && said(v, From::sender, "client_hello"))
     return Flight::client_hello;
   if (!v.closed_by(From::sender)) return Flight::other;
@@ -159,6 +179,7 @@ constexpr Rule kTls[] = {
      .check = [](const View& v) -> std::optional<Match> {
        std::optional<Match> m =
            alert(v, {40, 71}, false, "it found no cipher, key exchange or signature that both sides accept");
+       if (m && left_on_empty_certificate(v)) return std::nullopt;
        if (m) m->confidence = Confidence::possible;  // that it is the fault of the one who says so
        return m;
      }},
@@ -235,7 +256,8 @@ constexpr Rule kTls[] = {
      .quiet = OTHER_ALERT,
      .check =
          [](const View& v) {
-           return alert(v, {41, 116}, false, "it demands a certificate and got none");
+           std::optional<Match> m = alert(v, {41, 116}, false, "it demands a certificate and got none");
+           return m ? m : left_on_empty_certificate(v);
          }},
     {.code = "tls-damaged",
      .title = "The TLS handshake was damaged on its way",

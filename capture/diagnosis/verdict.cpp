@@ -91,7 +91,7 @@ std::string decide_without_mail(View& v, const std::string& blind) {
   for (const int32_t refusal : v.refusals)
     if (matters_without_mail(v, refusal)) return say(v, Verdict::breakdown);
   if (!blind.empty() && (v.c.counts.gaps > 0 || v.c.session.begins_late)) return say(v, Verdict::unknown, blind);
-  const bool owed = v.unanswered >= 0 && v.unanswered != v.quit;
+  const bool owed = v.gave_up >= 0 || (v.unanswered >= 0 && v.unanswered != v.quit);
   if (!owed && v.quit >= 0 && v.cut_command < 0)
     return say(v, Verdict::no_mail,
                "The sender said QUIT without beginning a message, as health checks and probes do.");

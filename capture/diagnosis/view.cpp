@@ -66,6 +66,7 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
     if (replies[static_cast<size_t>(i)] < 0 &&
         expects_reply(events[static_cast<size_t>(i)], events, static_cast<size_t>(i)))
       unanswered = i;
+  find_end_of_patience();
   ended_us = std::max(ended_us, c.end.at_us);
   const auto out_of_order = [&](int32_t reply) { return at(reply) != nullptr && at(reply)->code == 503; };
   failed_.assign(messages.size(), false);
@@ -75,6 +76,39 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
                             (m.mail < 0 || out_of_order(m.mail_reply) || out_of_order(messages[i + 1].mail_reply));
     failed_[i] = begun_anew ? failed_[i + 1] : failed_alone(m);
   }
+}
+
+/// Gateways often answer a sender that has left: such a reply answers nothing any more. (One that closes its half at
+/// once behind its commands has not left: it is known by the time for which it waited.)
+void View::find_end_of_patience() {
+  const Event* leave = at(quit);
+  if (leave == nullptr || (closed_by(From::sender) && close()->at_us < leave->at_us)) leave = close();
+  if (leave == nullptr || leave->from != From::sender || reads_on()) return;
+  const auto waited = [&](int64_t since, const Event* reply) {
+    return at_least(leave->at_us - since, kImpatient) && (reply == nullptr || reply->at_us > leave->at_us);
+  };
+  const auto index = static_cast<int32_t>(leave - events.data());
+  if (!c.session.begins_late && c.connect.state == GatewayConnect::State::connected &&
+      (first_sent < 0 || first_sent == index) && cut_reply < 0 && waited(c.connect.at_us, at(banner))) {
+    gave_up = index;
+    banner = -1;
+    return;
+  }
+  for (int32_t i = 0; i < index; ++i) {
+    const Event& e = *at(i);
+    const bool owed = expects_reply(e, events, static_cast<size_t>(i)) && e.verb != Verb::bdat;
+    if (!owed || !waited(e.end_us, at(replies[static_cast<size_t>(i)]))) continue;
+    gave_up = index;
+    if (e.kind == Event::Kind::command && (unanswered < 0 || i < unanswered)) unanswered = i;
+    return;
+  }
+}
+
+bool View::reads_on() const {
+  // A capture shows whether the sender's host still took the reply: it resets what comes for a program that has left.
+  return c.session.instance.empty() && std::none_of(events.begin(), events.end(), [](const Event& e) {
+           return e.kind == Event::Kind::close && e.from == From::sender && e.how == CloseHow::rst;
+         });
 }
 
 bool View::accepted(int32_t reply) const {
@@ -88,11 +122,11 @@ bool View::refused(int32_t reply) const {
 }
 
 bool View::left_unread(const Message& m) const {
-  if (!m.accepted || first_close < 0 || m.final_reply < first_close || !closed_by(From::sender)) return false;
-  // A capture shows whether the sender's host still took the reply: it resets what comes for a program that has left.
-  if (c.session.instance.empty() && std::none_of(events.begin(), events.end(), [](const Event& e) {
-        return e.kind == Event::Kind::close && e.from == From::sender && e.how == CloseHow::rst;
-      }))
+  const Event *body = at(m.body), *leave = at(gave_up), *reply = at(m.final_reply);
+  if (m.accepted && body != nullptr && leave != nullptr && reply != nullptr && body->end_us < leave->at_us &&
+      leave->at_us < reply->at_us)
+    return true;
+  if (!m.accepted || first_close < 0 || m.final_reply < first_close || !closed_by(From::sender) || reads_on())
     return false;
   return quit < 0 || quit > first_close;
 }

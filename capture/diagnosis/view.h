@@ -36,6 +36,7 @@ struct View {
   int32_t quit = -1;
   int32_t first_close = -1;
   int32_t unanswered = -1;             ///< the first command or body that was sent whole and got no reply
+  int32_t gave_up = -1;                ///< the QUIT or close with which the sender ended its wait for a reply
   int32_t stalled_body = -1;           ///< a body that never ended
   int32_t cut_command = -1;            ///< a command line that never ended
   int32_t cut_reply = -1;              ///< a reply that never ended
@@ -77,6 +78,8 @@ struct View {
   bool delivered(const Message& message) const;
   /// Did the sender leave while the final reply was owed, although one came afterwards?
   bool left_unread(const Message& message) const;
+  /// In a capture: did the sender's host go on taking what came behind its FIN?
+  bool reads_on() const;
   /// Was it begun and not delivered? A transaction given up before DATA without a refusal is neither; one that was out
   /// of order (503) and begun anew comes out as the new one does. `message` is one of `messages`.
   bool failed(const Message& message) const { return failed_[static_cast<size_t>(&message - messages.data())]; }
@@ -105,6 +108,7 @@ struct View {
   uint64_t seen(From from) const;
 
  private:
+  void find_end_of_patience();
   bool failed_alone(const Message& message) const;
   std::vector<int32_t> helos_;  ///< the 2xx replies to EHLO and HELO
   std::vector<bool> failed_;    ///< for each message

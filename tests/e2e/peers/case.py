@@ -35,7 +35,8 @@ class Case:
     verdict: str = ""            # "": breakdown with a code, delivered without
     notes: tuple = ()            # notes that must be there
     alone: bool = False          # its gateway must have no other session meanwhile
-    sessions: int = 1            # connections that the sender makes; the first is judged
+    sessions: int = 1            # connections that the sender makes
+    judged: int = 0              # which of them, in order of time
 
 
 @dataclass(frozen=True)

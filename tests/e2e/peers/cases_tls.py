@@ -53,14 +53,15 @@ CASES = [
     Case("old version, openssl", "postfix", "new versions", openssl("-tls1_1", "-cipher", "ALL:@SECLEVEL=0"), "tls-version", "tls", "sender", gateway_says(ALERT)),
     # The gateway has nothing but an ECDSA certificate.
     Case("no common cipher, openssl", "postfix", "ecdsa", openssl("-tls1_2", "-cipher", "AES128-SHA256"), "tls-no-common-cipher", "tls", "gateway", gateway_says(ALERT)),
-    Case("client certificate, openssl", "aiosmtpd", "client certificate", openssl("-tls1_2"), "tls-client-certificate", "tls", "gateway", gateway_says(ALERT)),
+    # Python's asyncio closes before its alert is out.
+    Case("client certificate, openssl", "aiosmtpd", "client certificate", openssl("-tls1_2"), "tls-client-certificate", "tls", "gateway", gateway_says("fin")),
     Case("cleartext behind STARTTLS, Postfix", "postfix", "plain", script(*EHLO, "STARTTLS\r\n", READ, f"EHLO {HELO}\r\n", UNTIL_CLOSE), "tls-not-client-hello", "tls",
          "sender", sender_says(f"EHLO {HELO}", 2)),
     Case("nothing behind STARTTLS", "exim", "plain", script(*EHLO, "STARTTLS\r\n", READ, 0.5), "tls-not-begun", "tls", "sender", sender_says("fin")),
     # Debian's OpenSMTPD ends every handshake with alert 80.
     Case("internal error, OpenSMTPD", "opensmtpd", "tls", swaks("-tls", "--tls-protocol", "tlsv1_2"), "tls-internal-error", "tls", "gateway", gateway_says(ALERT)),
     # ... which TLS 1.3 hides.
-    Case("internal error, OpenSMTPD, TLS 1.3", "opensmtpd", "tls", swaks("-tls"), "tls-handshake-cut", "tls", "gateway", sender_says("fin")),
+    Case("internal error, OpenSMTPD, TLS 1.3", "opensmtpd", "tls", swaks("-tls"), "tls-handshake-cut", "tls", "gateway", gateway_says("fin")),
     # Nothing broke, as far as can be seen: what passes inside TLS is hidden.
     Case("STARTTLS, Postfix, swaks", "postfix", "plain", swaks("-tls"), verdict="unknown"),
     Case("STARTTLS, Haraka, nodemailer", "haraka", "tls", nodemailer({"ignoreTLS": False, "requireTLS": True, "tls": {"rejectUnauthorized": False}}), verdict="unknown"),

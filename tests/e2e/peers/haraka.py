@@ -1,7 +1,7 @@
 """Haraka (npm): a plugin of the test's own knows the users of example.test, the queue plugin "discard" throws the mail away.
 
 settings: {"plugins": "tls\nauth/flat_file\n..."}: lines before the usual plugins; "config": {file: text} of its config folder;
-"plugin": {name: JavaScript}: plugins of one's own.
+"max_bytes": the size limit; "plugin": {name: JavaScript}: plugins of one's own.
 """
 import json
 import shutil
@@ -31,7 +31,8 @@ class Haraka(Gateway):
         config.mkdir()
         plugins.mkdir()
         files = {
-            "connection.ini": (node.MODULES / "Haraka" / "config" / "connection.ini").read_text(),
+            "connection.ini": (node.MODULES / "Haraka" / "config" / "connection.ini").read_text().replace(
+                "bytes=26214400", f"bytes={settings.get('max_bytes', 26214400)}"),
             "smtp.ini": f"listen=127.0.0.1:{port}\n[headers]\n", "me": "gw.example.test\n", "loglevel": "INFO\n", "log.ini": "level=info\n",
             "host_list": f"{DOMAIN}\n", "auth_flat_file.ini": f"[core]\nmethods=PLAIN,LOGIN,CRAM-MD5\n[users]\n{LOGIN[0]}={LOGIN[1]}\n",
             "tls.ini": f"key=tls_key.pem\ncert=tls_cert.pem\n",

@@ -3,6 +3,7 @@ CHUNKING, SMTPUTF8 and DSN, and trusts no address.
 
 settings: {"smtpd_helo_required": "yes", ...}: parameters of that port's service, as in main.cf.
   "postscreen": True   puts postscreen before it; its parameters go to both.
+  "cleanup": {...}     parameters of its cleanup service (header_checks, body_checks).
   "files": {name: text} files that parameters name as {dir}/name, with {dir} in the values.
 """
 import os
@@ -52,12 +53,20 @@ class Postfix(Gateway):
         own = {k: v for k, v in settings.items() if k not in ("postscreen", "files")}
         for name, text in settings.get("files", {}).items():
             (folder / name).write_text(text)
+        cleanup = ""
+        if checks := own.pop("cleanup", None):
+            own["cleanup_service_name"] = f"clean{port}"
+            cleanup = f"clean{port} unix n - n - 0 cleanup\n" + self._options(checks, folder)
         if settings.get("postscreen"):
             own |= {"smtpd_service_name": f"pass{port}", "postscreen_cache_map": f"btree:$data_directory/cache{port}"}
-        options = "".join(f"  -o {{ {k} = {str(v).replace('{dir}', str(folder))} }}\n" for k, v in own.items())
+        options = self._options(own, folder)
         if settings.get("postscreen"):
-            return f"127.0.0.1:{port} inet n - n - 1 postscreen\n{options}pass{port} pass - - n - - smtpd\n{options}"
-        return f"127.0.0.1:{port} inet n - n - 100 smtpd\n{options}"
+            return f"127.0.0.1:{port} inet n - n - 1 postscreen\n{options}pass{port} pass - - n - - smtpd\n{options}{cleanup}"
+        return f"127.0.0.1:{port} inet n - n - 100 smtpd\n{options}{cleanup}"
+
+    @staticmethod
+    def _options(parameters, folder):
+        return "".join(f"  -o {{ {name} = {str(value).replace('{dir}', str(folder))} }}\n" for name, value in parameters.items())
 
     def stop(self):
         self.instance.stop()

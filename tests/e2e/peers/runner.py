@@ -46,7 +46,7 @@ class Run:
         return not reason
 
     def _plan(self):
-        kinds, shared = {}, {}
+        kinds, shared, ports = {}, {}, set()
         for case in self.cases:
             kinds.setdefault((case.gateway, case.settings), []).append(case)
         for number, ((name, profile), members) in enumerate(kinds.items()):
@@ -58,13 +58,17 @@ class Run:
                 if kind.shared:
                     shared[name] = gateway
             port = free_port()
+            while port in ports:  # it is not bound yet, so that it may be found free again
+                port = free_port()
+            ports.add(port)
             gateway.add(port, self.settings[name, profile])
             self.groups.append(Group(gateway, port, members))
 
     def run(self):
         try:
             with ThreadPoolExecutor(4) as pool:
-                list(pool.map(lambda gateway: gateway.launch_all(), self.gateways))
+                list(pool.map(self._launch, self.gateways))
+                self.groups = [group for group in self.groups if group.gateway in self.gateways]
                 list(pool.map(self._start_scope, self.groups))
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 jobs = []
@@ -84,9 +88,17 @@ class Run:
                 except (AssertionError, OSError, subprocess.SubprocessError) as error:
                     self.failures.append(f"stop: {error!r}"[:2000])
 
+    def _launch(self, gateway):
+        try:
+            gateway.launch_all()
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            self.failures.append(f"{gateway.name} {list(gateway.listeners.values())}: does not start: {error}"[:3000])
+            self.gateways = [other for other in self.gateways if other is not gateway]
+            gateway.stop()
+
     def _start_scope(self, group):
         base = self.folder / f"store-{group.port}"
-        group.scope = Smtpscope(self.binary, group.port, base).start()
+        group.scope = Smtpscope(self.binary, group.port, base, ["--body-limit", "unlimited"]).start()
 
     def _send_all(self, group, cases):
         for case in cases:
@@ -108,8 +120,8 @@ class Run:
             own = [t for t in found if t["sender"]["ip"] == self.sources[case.name]]
             if case.name in self.printed and len(own) != case.sessions:
                 self.failures.append(f"{case.name}: {len(own)} transcripts, {case.sessions} sessions were due")
-            if own:
-                self.transcripts[case.name] = min(own, key=lambda t: t["started"])
+            if len(own) > case.judged:
+                self.transcripts[case.name] = sorted(own, key=lambda t: t["started"])[case.judged]
 
     def streams(self):
         """{(sender ip, port): (sender's bytes, gateway's bytes)} of all recordings, as tshark reads them."""
