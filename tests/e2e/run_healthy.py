@@ -136,8 +136,8 @@ class Healthy:
             address = client.sock.getsockname()[:2]
             client.ehlo()
             many = dice.randint(1, 3)
-            for _ in range(many):
-                to = [shapes.JOE] + ([shapes.NOBODY] if dice.random() < 0.3 else [])
+            for sent in range(many):
+                to = [shapes.JOE] + ([shapes.NOBODY] if sent == 0 and dice.random() < 0.5 else [])
                 client.sendmail(shapes.FROM, to, shapes.HEADER + b"hello\r\n.dot\r\n")
         with self.lock:
             pair.expected[address] = ("delivered", many, "smtplib")

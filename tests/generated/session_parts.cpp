@@ -206,8 +206,8 @@ void PlanMaker::end() {
   // Who does nothing for a while and then leaves without a word was no probe.
   must_quit_ = must_quit_ || (slow_ && plan_.verdict == Verdict::no_mail);
   const bool quits = !tls && (must_quit_ || dice_.chance(85));
-  if (quits) {
-    say(cased("QUIT"), ok(style_.bye, 221), Group::last);
+  if (quits) {  // who says QUIT after a long silence in which replies were due has given up waiting
+    say(cased("QUIT"), ok(style_.bye, 221), plan_.drips ? Group::alone : Group::last);
     if (dice_.chance(10)) plan_.ending = dice_.chance(50) ? Ending::reset : Ending::gateway_left_behind;
   } else if (!tls && mail && dice_.chance(20)) {  // the gateway is the first to think that it is over
     say("", ok("4.4.2 gw.example Error: timeout exceeded", 421));
