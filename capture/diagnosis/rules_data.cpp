@@ -224,15 +224,17 @@ constexpr Rule kRules[] = {
      .phase = Phase::data,
      .party = Party::sender,
      .expected = "BDAT, the size of the chunk in bytes, and LAST for the last one",
-     .why = "The sender's BDAT is malformed, so that nobody knows how many bytes of message follow it.",
+     .why =
+         "The sender's BDAT is malformed, so that nobody knows how many bytes of message follow it, or names an empty "
+         "chunk before the last one, which Postfix and Exim refuse.",
      .advice = "Compare the command with the line above this reply and ask the sender to mend its software, or to turn "
                "off CHUNKING until then.",
      .references = {"RFC 3030 2"},
      .fires = "use hello mail rcpt\nS BDAT ten LAST\nG!521 5.5.4 Syntax: BDAT count [LAST]\nG fin\nS fin\n",
      .quiet = "use hello mail rcpt\nS DATA\nG 554 5.7.1 no\nuse bye\n",
      .reply = {kContent, 500, 559, "",
-               "syntax: bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid bdat|bdat syntax|bdat command|bad "
-               "syntax|invalid argument|invalid parameter",
+               "syntax: bdat|null bdat|zero size for bdat|bdat count|bad bdat|missing bdat|malformed bdat|invalid "
+               "bdat|bdat syntax|bdat command|bad syntax|invalid argument|invalid parameter",
                false, "", Verb::bdat}},
     {.code = "bdat-not-known",
      .title = "The gateway does not know BDAT",

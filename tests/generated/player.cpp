@@ -121,10 +121,10 @@ class Player {
     Side& side = from == From::sender ? sender_ : gateway_;
     const std::string run = run_of(from);
     size_t n = piece(run.size());
-    wait(from == From::sender && side.byte == 0    ? all()[side.exchange].sender_waits_us
-         : from == From::gateway && side.byte == 0 ? all()[side.exchange].gateway_waits_us
-         : plan_.drips && dice_.chance(3)          ? static_cast<int64_t>(dice_.below(170)) * 1'000'000
-                                                   : 0);
+    wait(from == From::sender && side.byte == 0            ? all()[side.exchange].sender_waits_us
+         : from == From::gateway && side.byte == 0         ? all()[side.exchange].gateway_waits_us
+         : plan_.drips && side.byte > 0 && dice_.chance(3) ? static_cast<int64_t>(dice_.below(170)) * 1'000'000
+                                                           : 0);
     const std::string_view bytes = std::string_view(run).substr(0, n);
     if (scripted_) script_ += fmt::format("{}~{}\n", from == From::sender ? 'S' : 'G', escaped(bytes));
     analyzer_.chunk({from, now_us_, side.sent, bytes});

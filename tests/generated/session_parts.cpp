@@ -205,8 +205,9 @@ void PlanMaker::end() {
   const bool tls = plan_.verdict == Verdict::unknown;
   // Who does nothing for a while and then leaves without a word was no probe.
   must_quit_ = must_quit_ || (slow_ && plan_.verdict == Verdict::no_mail);
-  if (!tls && (must_quit_ || dice_.chance(85))) {
-    say(cased("QUIT"), ok(style_.bye, 221), Group::last);
+  const bool quits = !tls && (must_quit_ || dice_.chance(85));
+  if (quits) {  // who says QUIT after a long silence in which replies were due has given up waiting
+    say(cased("QUIT"), ok(style_.bye, 221), plan_.drips ? Group::alone : Group::last);
     if (dice_.chance(10)) plan_.ending = dice_.chance(50) ? Ending::reset : Ending::gateway_left_behind;
   } else if (!tls && mail && dice_.chance(20)) {  // the gateway is the first to think that it is over
     say("", ok("4.4.2 gw.example Error: timeout exceeded", 421));
@@ -216,7 +217,7 @@ void PlanMaker::end() {
   } else if (plan_.ending == Ending::gateway_closes && !tls) {
     plan_.ending = Ending::sender_closes;
   }
-  if (plan_.ending == Ending::without_waiting && !plan_.exchanges.back().sent.starts_with("QUIT"))
+  if (plan_.ending == Ending::without_waiting && !quits)
     plan_.ending = Ending::sender_closes;  // who leaves without QUIT and the last reply leaves too soon
   if (mail) plan_.notes.insert("left-without-goodbye");
   if (plan_.verdict == Verdict::no_mail) plan_.notes.insert("tls-not-offered");
