@@ -84,8 +84,13 @@ void View::find_end_of_patience() {
   const Event* leave = at(quit);
   if (leave == nullptr || (closed_by(From::sender) && close()->at_us < leave->at_us)) leave = close();
   if (leave == nullptr || leave->from != From::sender || reads_on()) return;
+  // Who is still sending, as in a long group of commands and chunks, is not waiting yet.
+  int64_t last_sent = 0;
+  for (const Event* e = events.data(); e != leave; ++e)
+    if (is_sent(*e)) last_sent = std::max(last_sent, e->end_us);
   const auto waited = [&](int64_t since, const Event* reply) {
-    return at_least(leave->at_us - since, kImpatient) && (reply == nullptr || reply->at_us > leave->at_us);
+    return at_least(leave->at_us - std::max(since, last_sent), kImpatient) &&
+           (reply == nullptr || reply->at_us > leave->at_us);
   };
   const auto index = static_cast<int32_t>(leave - events.data());
   if (!c.session.begins_late && c.connect.state == GatewayConnect::State::connected &&
