@@ -75,7 +75,7 @@ class Healthy:
         os.chmod(folder, 0o755)
         self.certificates = Certificates(self.folder / "certificates")
         self.pairs, self.left_out, self.failures, self.lock = [], [], [], threading.Lock()
-        self.kinds = set()
+        self.kinds, self.sources = set(), 0
 
     def start(self):
         wanted = [(name, name, SETTINGS[name]) for name in SETTINGS]
@@ -96,9 +96,15 @@ class Healthy:
                 except (AssertionError, OSError, subprocess.SubprocessError) as error:
                     self.failures.append(f"stop: {error!r}"[:1000])
 
-    def own(self, pair, shape, seed, source="127.0.3.1"):
+    def source(self):
+        """An address that no other session has: ports are used again in a long run."""
+        with self.lock:
+            self.sources += 1
+            return f"127.1.{self.sources // 250}.{self.sources % 250 + 1}"
+
+    def own(self, pair, shape, seed):
         """One session of the test's own client."""
-        client, dice = Client("127.0.0.1", pair.scope.port, source), random.Random(seed)
+        client, dice = Client("127.0.0.1", pair.scope.port, self.source()), random.Random(seed)
         try:
             told = shape(client, dice)
         except (Unhealthy, OSError) as error:
@@ -128,11 +134,11 @@ class Healthy:
             client.quit()
             return "delivered"
         for shape in (put_off, taken):
-            self.own(pair, shape, number, source=f"127.0.4.{number}")
+            self.own(pair, shape, number)
 
     def smtplib(self, pair, seed):
         dice = random.Random(seed)
-        with smtplib.SMTP("127.0.0.1", pair.scope.port, local_hostname="mx.sender.example", timeout=60, source_address=("127.0.3.2", 0)) as client:
+        with smtplib.SMTP("127.0.0.1", pair.scope.port, local_hostname="mx.sender.example", timeout=60, source_address=(self.source(), 0)) as client:
             address = client.sock.getsockname()[:2]
             client.ehlo()
             many = dice.randint(1, 3)
