@@ -58,10 +58,11 @@ std::optional<Match> not_handed_on(const View& v, const Seen& seen) {
   return m;
 }
 
-/// The point behind a reply at which the sender's next bytes were due. A refusal comes before what follows from it.
-Match due_behind(const View& v, int32_t reply) {
+/// The point behind a reply at which the sender's next bytes were due, as it was known when the legs were looked at:
+/// the rest of a reply may have been read only at the end. A refusal comes before what follows from it.
+Match due_behind(const View& v, int32_t reply, const Seen& seen) {
   Match m = match_missing(v, reply, From::sender);
-  m.at_us = v.at(reply)->end_us + (v.at(reply)->code >= 400 ? 1 : 0);
+  m.at_us = std::min(v.at(reply)->end_us + (v.at(reply)->code >= 400 ? 1 : 0), seen.at_us);
   return m;
 }
 
@@ -181,7 +182,7 @@ constexpr Rule kRules[] = {
        for (int32_t i = 0; i < count_of(v); ++i)
          if (v.at(i)->kind == Event::Kind::reply && v.at(i)->at_us <= seen->at_us) reply = i;
        if (reply < 0) return std::nullopt;
-       Match m = due_behind(v, reply);
+       Match m = due_behind(v, reply, *seen);
        m.phase = v.at(reply)->phase;
        m.got =
            fmt::format("a window of {} bytes, with {} bytes of replies waiting", seen->leg.window, seen->leg.unsent);
@@ -239,7 +240,7 @@ constexpr Rule kRules[] = {
          int32_t asked = v.banner;  // the last reply that was not the gateway's own farewell
          for (int32_t i = 0; i < count_of(v); ++i)
            if (v.at(i)->kind == Event::Kind::reply && v.at(i)->answers >= 0 && v.at(i)->code != 421) asked = i;
-         m = due_behind(v, asked);
+         m = due_behind(v, asked, *seen);
          m->phase = asked == v.banner ? Phase::banner : v.close()->phase;
        }
        m->got = sent_in_vain(seen->leg);

@@ -262,6 +262,9 @@ TEST_CASE("a host that is gone is the cause of what follows, not of a refusal be
   CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 User unknown\n" + gone) == "rcpt-unknown-user");
   CHECK(broke("use hello mail\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 User unknown\n+10\npath S unsent=9000 window=0\n"
               "+60\nS rst\n") == "rcpt-unknown-user");
+  // The gateway's reply is cut by the back-pressure, and the rest of it is read when the sender has gone.
+  CHECK(broke("use hello mail\nS HELP\nG~214-first\\r\\n\n+8\npath S unsent=385592 window=0\n+17\nS rst\nG~214 "
+              "last\\r\\n\n") == "sender-stops-reading");
   const Transcript lost =
       play("use hello mail rcpt data body\n+10\nS fin\n+10\npath G unacked=1 retransmits=5\n+60\nG timeout\n");
   REQUIRE(lost.breakdown);
