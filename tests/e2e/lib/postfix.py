@@ -35,6 +35,21 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
 
+# Settings that stand later win.
+IN_NAMESPACE = """\
+inet_interfaces = all
+inet_protocols = all
+smtpd_peername_lookup = no
+smtpd_client_port_logging = yes
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+relay_transport = virtual:
+virtual_mailbox_domains =
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = static:box/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+"""
+
 
 class Postfix:
     def __init__(self, folder, namespace=None):
@@ -58,9 +73,8 @@ class Postfix:
 compatibility_level = 3.6
 myhostname = gw.example.test
 mydestination =
-inet_interfaces = {"all" if namespace else "127.0.0.1"}
-inet_protocols = {"all" if namespace else "ipv4"}
-smtpd_peername_lookup = {"no" if namespace else "yes"}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
 queue_directory = {self.folder}/queue
 data_directory = {self.folder}/data
 maillog_file = {self.log_path}
@@ -72,13 +86,8 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 default_transport = discard:
-relay_transport = {"virtual:" if namespace else "discard:"}
-virtual_mailbox_base = {self.folder}/mail
-virtual_mailbox_maps = static:box/
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
-smtpd_client_port_logging = {"yes" if namespace else "no"}
-smtpd_relay_restrictions = permit_mynetworks, {"reject_unauth_destination" if namespace else "reject"}
+relay_transport = discard:
+smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {self.config}/cert.pem
 smtpd_tls_key_file = {self.config}/key.pem
@@ -88,7 +97,7 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {self.config}/sasl
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
-""")
+{IN_NAMESPACE.format(folder=self.folder) if namespace else ""}""")
 
     def _sasl(self):
         folder = self.config / "sasl"
