@@ -43,6 +43,21 @@ dnsblog unix - - n - 0 dnsblog
 tlsproxy unix - - n - 0 tlsproxy
 """
 
+# Over what stands in Postfix below.
+IN_NAMESPACE = """\
+inet_interfaces = all
+inet_protocols = all
+smtpd_peername_lookup = no
+smtpd_client_port_logging = yes
+smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
+relay_transport = virtual:
+virtual_mailbox_domains =
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = static:box/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+"""
+
 
 class Postfix:
     def __init__(self, folder, services="", settings=None, namespace=None, postscreen=False):
@@ -69,9 +84,8 @@ class Postfix:
 compatibility_level = 3.6
 myhostname = gw.example.test
 mydestination =
-inet_interfaces = {"all" if namespace else "127.0.0.1"}
-inet_protocols = {"all" if namespace else "ipv4"}
-smtpd_peername_lookup = {"no" if namespace else "yes"}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
 queue_directory = {self.folder}/queue
 data_directory = {self.folder}/data
 maillog_file = {self.log_path}
@@ -83,13 +97,8 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 default_transport = discard:
-relay_transport = {"virtual:" if namespace else "discard:"}
-virtual_mailbox_base = {self.folder}/mail
-virtual_mailbox_maps = static:box/
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
-smtpd_client_port_logging = {"yes" if namespace else "no"}
-smtpd_relay_restrictions = permit_mynetworks, {"reject_unauth_destination" if namespace else "reject"}
+relay_transport = discard:
+smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {self.config}/cert.pem
 smtpd_tls_key_file = {self.config}/key.pem
@@ -101,7 +110,7 @@ smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 postscreen_access_list =
 postscreen_greet_action = enforce
-"""
+{IN_NAMESPACE.format(folder=self.folder) if namespace else ""}"""
         # Each parameter once: postlogd warns of the second in its own socket, and waits for itself when that is full.
         lines = dict(line.split(" =", 1) for line in main.splitlines()) | {k: f" {v}" for k, v in (settings or {}).items()}
         (self.config / "main.cf").write_text("".join(f"{name} ={value}\n" for name, value in lines.items()))
