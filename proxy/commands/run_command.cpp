@@ -136,7 +136,7 @@ void reload(Proxy& proxy, const Arguments& arguments) {
 ExitCode run(const Arguments& arguments) {
   log_to_stderr();
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);  // until there is something to load anew
+  Supervisor::hold_reloads();
 
   const Result<Settings> read = settings_of(arguments);
   if (!read) {
