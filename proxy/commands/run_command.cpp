@@ -145,7 +145,7 @@ ExitCode run(const Arguments& arguments) {
   keep_freed_memory();
   log_to_stderr();
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);  // until there is something to load anew
+  Supervisor::hold_reloads();
 
   const Result<Settings> read = settings_of(arguments);
   if (!read) {

@@ -16,6 +16,19 @@ namespace smtpscope {
 Supervisor::Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token)
     : proxy_(proxy), reload_(std::move(reload)), listener_(std::move(listener)), token_(std::move(token)) {}
 
+namespace {
+
+void mask_hang_up(int how) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(how, &signals, nullptr);
+}
+
+}  // namespace
+
+void Supervisor::hold_reloads() { mask_hang_up(SIG_BLOCK); }
+
 int Supervisor::run() {
   uv_loop_init(&loop_);
   for (uv_signal_t* signal : {&term_, &interrupt_, &hang_up_}) {
@@ -33,6 +46,7 @@ int Supervisor::run() {
         if (auto& self = *static_cast<Supervisor*>(s->data); !self.draining_) self.reload_();
       },
       SIGHUP);
+  mask_hang_up(SIG_UNBLOCK);
   proxy_.start();
   if (listener_) serve();
   uv_run(&loop_, UV_RUN_DEFAULT);

@@ -22,6 +22,8 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
+  /// From now on a SIGHUP waits until run() can answer it; else it would end a process that is still starting.
+  static void hold_reloads();
   /// Starts the proxy and returns when it has ended after SIGTERM or SIGINT; 0 if all went well.
   int run();
 

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kGoOn = 0, kRefuse = -1;
 
-bool is_token_text(std::string_view text) {
+bool is_visible(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
@@ -51,6 +51,7 @@ int HttpRequestReader::on_field_complete(llhttp_t* parser) {
   HttpRequestReader& self = of(parser);
   std::string name;
   name.swap(self.field_);
+  if (!is_visible(name)) return kRefuse;  // llhttp lets spaces pass
   std::transform(name.begin(), name.end(), name.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   const bool before = !self.request_.authorization.empty();
@@ -67,7 +68,9 @@ int HttpRequestReader::on_body(llhttp_t*, const char*, size_t) { return kRefuse;
 
 int HttpRequestReader::on_complete(llhttp_t* parser) {
   HttpRequestReader& self = of(parser);
-  if (self.url_.empty() || self.url_[0] != '/' || !is_token_text(self.url_)) return kRefuse;
+  if (parser->http_major != 1 || self.url_.empty() || self.url_[0] != '/' || !is_visible(self.url_)) return kRefuse;
+  std::string& value = self.request_.authorization;
+  value.erase(value.find_last_not_of(" \t") + 1);  // RFC 9110 5.5: no part of the value
   self.request_.method = llhttp_method_name(static_cast<llhttp_method_t>(parser->method));
   self.request_.path = self.url_.substr(0, self.url_.find('?'));
   self.state_ = State::complete;

@@ -55,7 +55,9 @@ class Scope(Smtpscope):
                 sock.shutdown(socket.SHUT_WR)
                 while piece := sock.recv(65536):
                     received += piece
-            except ConnectionError:
+            except TimeoutError:
+                raise
+            except OSError:  # reset, or closed before all was sent
                 pass
             return received
 
