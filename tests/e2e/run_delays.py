@@ -154,10 +154,14 @@ def ident(options, folder):
                           ("gateway", b"221 bye\r\n")):
             session.say(who, line, at + 7.5)
         session.end(at + 8)
+    left, at = capture.connection(("192.0.2.4", 41000), ("198.51.100.25", 25), 400.0), 400.0  # and one that does not wait so long
+    for wait in (0.01, 1.0, 3.0, 7.0, 15.0):
+        capture.syn(("198.51.100.25", 51000), ("192.0.2.4", 113), at + wait)
+    left.end(at + 30, first="sender")
     path = folder / "ident.pcap"
     path.write_bytes(capture.bytes())
     shark = subprocess.run(["tshark", "-n", "-r", str(path), "-Y", "tcp.port == 113"], capture_output=True, text=True, check=True)
-    assert len(shark.stdout.splitlines()) == 8, shark.stdout
+    assert len(shark.stdout.splitlines()) == 13, shark.stdout
     done = subprocess.run([options.binary, "analyze", str(path), "--json", "--store", str(folder / "store")], capture_output=True,
                           text=True, check=True)
     found = {t["sender"]["ip"]: t for t in map(json.loads, done.stdout.splitlines())}
@@ -171,6 +175,8 @@ def ident(options, folder):
     assert "ident" not in found["192.0.2.3"]["sender"], found["192.0.2.3"]["sender"]
     for ip in ("192.0.2.2", "192.0.2.3"):
         assert "banner-slow-ident-seen" not in codes(found[ip]) and "banner-slow" in codes(found[ip]), codes(found[ip])
+    broken = found["192.0.2.4"]["breakdown"]
+    assert broken and broken["code"] == "banner-slow-ident" and broken["phase"] == "banner", codes(found["192.0.2.4"])
     for filed in store.recordings(folder / "store"):
         again = json.loads(subprocess.run([options.binary, "show", str(filed), "--format", "json"], capture_output=True, text=True,
                                           check=True).stdout)

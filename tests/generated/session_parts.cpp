@@ -227,8 +227,8 @@ Plan PlanMaker::make() {
   slow_ = dice_.chance(4);
   plan_.drips = slow_ && dice_.chance(50);
   if (slow_)
-    plan_.notes.insert(
-        {"banner-slow", "helo-slow", "mail-slow", "rcpt-slow", "data-slow", "final-reply-slow", "reply-slow"});
+    plan_.notes.insert({"banner-slow", "banner-paused", "helo-slow", "mail-slow", "rcpt-slow", "data-slow",
+                        "final-reply-slow", "reply-slow"});
   if (dice_.chance(1)) {  // a port probe
     plan_.verdict = Verdict::no_mail;
     plan_.ending = Ending::sender_closes;

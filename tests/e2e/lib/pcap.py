@@ -73,7 +73,8 @@ class Connection:
         for start in range(0, len(data), 1448):
             self._add(who, PSH | ACK, at, data[start:start + 1448])
 
-    def end(self, at):
-        self._add("gateway", FIN | ACK, at)
-        self._add("sender", FIN | ACK, at + 0.001)
-        self._add("gateway", ACK, at + 0.002)
+    def end(self, at, first="gateway"):
+        other = "sender" if first == "gateway" else "gateway"
+        self._add(first, FIN | ACK, at)
+        self._add(other, FIN | ACK, at + 0.001)
+        self._add(first, ACK, at + 0.002)
