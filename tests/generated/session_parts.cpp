@@ -227,7 +227,7 @@ Plan PlanMaker::make() {
   slow_ = dice_.chance(4);
   plan_.drips = slow_ && dice_.chance(50);
   if (slow_)
-    plan_.notes.insert({"banner-slow", "banner-paused", "helo-slow", "mail-slow", "rcpt-slow", "data-slow",
+    plan_.notes.insert({"banner-slow", "banner-paused", "tarpit", "helo-slow", "mail-slow", "rcpt-slow", "data-slow",
                         "final-reply-slow", "reply-slow"});
   if (dice_.chance(1)) {  // a port probe
     plan_.verdict = Verdict::no_mail;
