@@ -110,6 +110,8 @@ constexpr Rule kRules[] = {
      .check = [](const View& v) -> std::optional<Match> {
        const auto seen = before_the_end(v, From::sender);
        if (!seen || seen->leg.out_of_order == 0) return std::nullopt;
+       // While the gateway takes nothing the proxy does not read on, and its kernel drops what has no room.
+       if (const auto ahead = before_the_end(v, From::gateway); ahead && ahead->leg.unsent > 0) return std::nullopt;
        std::optional<Match> m = stall_at(v, *seen);
        if (!m) return std::nullopt;
        m->got = fmt::format("{} segment{} behind a hole, then silence", seen->leg.out_of_order,

@@ -70,3 +70,9 @@ TEST_CASE("a reply that comes when the sender has given up answers nothing any m
   CHECK(broke(kRcpt + "S fin\n+3\nG 550 5.1.1 User unknown\nG fin\n") == "rcpt-unknown-user");
   CHECK(broke("use hello mail rcpt data body\nS QUIT\n+3\nG 250 Ok\nG 221 bye\nG fin\nS fin\n") == "nothing");
 }
+
+TEST_CASE("segments that found no room behind a gateway that takes nothing are no hole of the sender's path") {
+  CHECK(
+      broke("use hello mail rcpt data\nS body 300000\n+10\npath S out-of-order=3\npath G unsent=90000 window=0\n+110\n"
+            "S fin\nG fin\n") == "gateway-stops-reading");
+}
