@@ -94,7 +94,8 @@ void View::find_wait_until(int32_t leave) {
   for (int32_t i = 0; i < leave; ++i)
     if (is_sent(*at(i))) last_sent_us = std::max(last_sent_us, at(i)->end_us);
   const auto waited = [&](int64_t since, const Event* reply) {
-    return at_least(left_us - std::max(since, last_sent_us), kImpatient) && (reply == nullptr || reply->at_us > left_us);
+    return at_least(left_us - std::max(since, last_sent_us), kImpatient) &&
+           (reply == nullptr || reply->at_us > left_us);
   };
   if (!c.session.begins_late && c.connect.state == GatewayConnect::State::connected &&
       (first_sent < 0 || first_sent == leave) && cut_reply < 0 && waited(c.connect.at_us, at(banner))) {
