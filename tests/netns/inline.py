@@ -52,7 +52,7 @@ class Inline:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log()
             listening = self.net.run("middle", "ss", "-Hltn", "sport", "=", self.port).stdout.splitlines()
-            if len(listening) == 2:
+            if len({line.split()[3] for line in listening}) == 2:  # a socket a worker, IPv4 and IPv6
                 return self
             time.sleep(0.02)
         raise AssertionError(f"the proxy does not listen: {self.log()}")
