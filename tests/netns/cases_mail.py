@@ -45,7 +45,8 @@ def captured_are_recorded(c):
         assert gateway["sees"] == "sender" and "sees_port" not in gateway, gateway
         assert gateway["ip"] == ("fd88:2::25" if ":" in transcript["sender"]["ip"] else "10.88.2.25"), gateway
         assert gateway["port"] == 25, gateway
-        assert not transcript["notes"], transcript["notes"]
+        # The first smtpd of a Postfix may take its time to start on a busy host.
+        assert all(note["phase"] == "banner" for note in transcript["notes"]), transcript["notes"]
     assert c.inline.recorded() == {c.net.sender(CAPTURED), c.net.sender(CAPTURED, 6)}, c.inline.recorded()
 
 
