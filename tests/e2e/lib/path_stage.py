@@ -18,7 +18,7 @@ TAKES = [["answer"], ["take"], ["say", "250 2.0.0 Ok: queued as 1A"], ["hear"], 
 TIMES_OUT = [["answer"], ["idle", 12], ["say", "421 4.4.2 gw.example Error: timeout exceeded"]]
 ANSWERS = [GREETING, *HEARS, ["hear"], ["say", "250 2.1.0 Ok"], ["hear"], ["say", "250 2.1.5 Ok"], ["hear"]]
 LEAVES = [["ask", "."], ["ask", "QUIT"], ["drain"]]
-SLOW = ("banner-slow", "helo-slow", "mail-slow", "rcpt-slow", "data-slow", "final-reply-slow", "reply-slow")
+SLOW = ("sender-without-ptr", "banner-slow", "helo-slow", "mail-slow", "rcpt-slow", "data-slow", "final-reply-slow", "reply-slow")
 
 
 class Stage:

@@ -77,7 +77,7 @@ CASES = [
     Case("greeting awaited 3 s, curl", "exim", "slow greeting", curl("--max-time", "3"), "banner-sender-gave-up", "banner", "gateway", sender_says("fin")),
     Case("greeting awaited 3 s, smtplib", "exim", "slow greeting", python(usual_mail, timeout=3), "banner-sender-gave-up", "banner", "gateway", sender_says("fin")),
     Case("greeting after 7 s", "exim", "slow greeting", swaks(), notes=("banner-slow",)),
-    Case("greeting after 6 s, postscreen", "postfix", "greet wait", swaks(), notes=("banner-slow",)),
+    Case("greeting after 6 s, postscreen", "postfix", "greet wait", swaks(), notes=("banner-paused",)),
     # Postfix waits for a PROXY header, which smtpscope does not send, and does not say so: that is in its log alone.
     Case("PROXY header missing, Postfix", "postfix", "proxy header", swaks("--timeout", "20"), "banner-temporary", "banner", "gateway", gateway_says("421 4.3.0")),
 ]
