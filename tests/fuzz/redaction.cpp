@@ -121,7 +121,9 @@ class Session {
   }
   void check(const std::string& secret) {
     flush();
-    const Transcript t = recorder_->ended({++now_, {}, {}, {}, {}, "", "", false}, out_);
+    SessionEnd end;
+    end.at_us = ++now_;
+    const Transcript t = recorder_->ended(end, out_);
     std::string json;
     append_json(json, t);
     std::array<std::string, 2> recorded;
