@@ -80,18 +80,6 @@ std::string unescaped(std::string_view text) {
   return out;
 }
 
-SessionFacts script_facts() {
-  SessionFacts facts;
-  facts.id = "01KB0000000000000000000000";
-  facts.icid = 1;
-  facts.instance = "01KB0000000000000000000001";
-  facts.started_us = 1'795'000'000'000'000;
-  facts.sender = {"192.0.2.1", 41234};
-  facts.gateway = {"192.0.2.25", 25};
-  facts.sees = "sender";
-  return facts;
-}
-
 class Player {
  public:
   Player(SessionFacts facts, std::function<void(const Record&)> tap)
@@ -312,6 +300,18 @@ class Player {
 };
 
 }  // namespace
+
+SessionFacts script_facts() {
+  SessionFacts facts;
+  facts.id = "01KB0000000000000000000000";
+  facts.icid = 1;
+  facts.instance = "01KB0000000000000000000001";
+  facts.started_us = 1'795'000'000'000'000;
+  facts.sender = {"192.0.2.1", 41234};
+  facts.gateway = {"192.0.2.25", 25};
+  facts.sees = "sender";
+  return facts;
+}
 
 PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap) {
   SessionFacts facts = script_facts();

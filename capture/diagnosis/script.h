@@ -50,6 +50,10 @@ struct PlayedScript {
   std::optional<ScriptMark> mark;
 };
 
+/// The facts of a session that is made up, as play_script() begins with: an id, a sender and a gateway of the
+/// documentation networks, and a time.
+SessionFacts script_facts();
+
 /// `tap`, if any, gets the records that the script stands for, the facts first and the end last.
 PlayedScript play_script(std::string_view script, const std::function<void(const Record&)>& tap = {});
 

@@ -1,7 +1,6 @@
 // Any bytes as a capture: no crash, and every session's records come in order, with streams that have no holes but
 // those told of. The input as it is, and again behind a pcap header as packets of one connection.
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
@@ -9,14 +8,11 @@
 
 #include "capture/foreign/capture_file.h"
 #include "capture/foreign/session_collector.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
 namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Checks what passes on its way to the analyzer.
 class Checked : public RecordSink {

@@ -1,6 +1,5 @@
 // Any bytes as a configuration file and as a sender: no crash, bounded, and what is accepted survives being shown.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "config/checks.h"
@@ -10,14 +9,11 @@
 #include "config/sender_spec.h"
 #include "config/units.h"
 #include "proxy/divert/intent.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
 namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 void check_settings(std::string_view text) {
   const auto settings = load_settings_text(text, "f");

@@ -1,18 +1,14 @@
 // Random turns of both sides through the conversation, at two different cuts: no crash, one result, bounded holding.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "capture/smtp/conversation.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
 namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// Byte 0xFE changes sides; 0xFD, 0xFC close; 0xFB n loses n bytes. All else is what the side now talking sends.
 std::string run(std::string_view input, size_t step) {

@@ -1,20 +1,12 @@
 // Any bytes as an HTTP request: no crash, bounded, and the same answer however they are cut.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "proxy/control/control.h"
 #include "proxy/control/http_request.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
-
-namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

@@ -3,7 +3,6 @@
 // good log, and as the bytes of a session that our own writer puts into one.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,14 +11,11 @@
 #include "capture/transcript/injection_log.h"
 #include "capture/transcript/json_reader.h"
 #include "capture/transcript/json_writer.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
 namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 struct Read {
   std::string sessions;  ///< a line of JSON each

@@ -1,20 +1,16 @@
 // Any bytes as a recording: no crash, nothing outside of the file is handed out, blocks come in order. The input as it
 // is, and again behind a section header, so that packets are reached soon.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "capture/recording/pcapng_reader.h"
 #include "capture/recording/pcapng_writer.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
 namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 void read(std::string_view file) {
   uint64_t last = 0;

@@ -1,21 +1,13 @@
 // Any bytes as the beginning of a load balancer's stream: no crash, and the answer depends on the header alone.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "proxy/net/proxy_protocol.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 using State = ProxyHeader::State;
-
-namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

@@ -17,6 +17,7 @@
 #include "capture/recording/pcapng_reader.h"
 #include "capture/recording/session_recorder.h"
 #include "capture/transcript/json_writer.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
@@ -24,10 +25,6 @@ namespace {
 
 constexpr size_t kSecret = 32, kPlainPiece = 12, kEncodedPiece = 16;  // pieces that do not occur by chance
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 /// The input as decisions; when it is used up, all are the first choice.
 class Choices {

@@ -2,7 +2,6 @@
 // keeps its bounds, and what comes out is valid JSON and shown harmlessly within its width.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -11,14 +10,11 @@
 #include "capture/summary/summary.h"
 #include "capture/summary/summary_text.h"
 #include "capture/transcript/harmless.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
 
 namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
 
 void check(const SessionDigest& d) {
   demand(!d.id.empty() && !d.ip.empty() && d.ended_us >= d.started_us);

@@ -1,7 +1,6 @@
 // Any line through the transcript reader: no crash; what is accepted is written as valid JSON that reads back the same,
 // and is shown harmlessly within its width, in the text view and in the list.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -10,16 +9,9 @@
 #include "capture/transcript/json_writer.h"
 #include "capture/transcript/list_line.h"
 #include "capture/transcript/text_view.h"
+#include "tests/fuzz/demand.h"
 
 using namespace smtpscope;
-
-namespace {
-
-void demand(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "capture/diagnosis/script.h"
 #include "capture/session_analyzer.h"
 
 namespace smtpscope {
@@ -27,18 +28,6 @@ std::string escaped(std::string_view bytes) {
   return out;
 }
 
-SessionFacts some_facts() {
-  SessionFacts facts;
-  facts.id = "01KB0000000000000000000000";
-  facts.icid = 1;
-  facts.instance = "01KB0000000000000000000001";
-  facts.started_us = 1'795'000'000'000'000;
-  facts.sender = {"192.0.2.1", 41234};
-  facts.gateway = {"192.0.2.25", 25};
-  facts.sees = "sender";
-  return facts;
-}
-
 /// One side's way through the plan: the exchange and byte that it sends next.
 struct Side {
   size_t exchange = 0, byte = 0;
@@ -48,7 +37,7 @@ struct Side {
 class Player {
  public:
   Player(const Plan& plan, Dice& dice, bool scripted)
-      : plan_(plan), dice_(dice), pieces_(dice.below(10)), scripted_(scripted), analyzer_(some_facts()) {
+      : plan_(plan), dice_(dice), pieces_(dice.below(10)), scripted_(scripted), analyzer_(script_facts()) {
     analyzer_.connected({GatewayConnect::State::connected, 0, 0, ""});
   }
 

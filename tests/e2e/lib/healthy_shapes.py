@@ -35,26 +35,26 @@ def one_message(client, dice, sender=FROM, options=""):
     client.take()
 
 
-def plain(client, dice):
-    client.hello()
+def alone(client, dice):
     one_message(client, dice)
     client.quit()
     return "delivered"
+
+
+def plain(client, dice):
+    client.hello()
+    return alone(client, dice)
 
 
 def helo(client, dice):
     client.hello("HELO")
-    one_message(client, dice)
-    client.quit()
-    return "delivered"
+    return alone(client, dice)
 
 
 def pipelined(client, dice):
     client.hello()
     if "PIPELINING" not in client.offers:
-        one_message(client, dice)
-        client.quit()
-        return "delivered"
+        return alone(client, dice)
     for number in range(dice.randint(1, 3)):  # some gateways end a session in which they refused three times
         recipients = [JOE] + dice.sample([ANN, f"bob@{DOMAIN}"], dice.randrange(3)) + [NOBODY] * (number == 0)
         client.send(f"MAIL FROM:<{FROM}>", *(f"RCPT TO:<{address}>" for address in recipients), "DATA")
@@ -131,9 +131,7 @@ def probe(client, dice):
 def chunks(client, dice):
     client.hello()
     if "CHUNKING" not in client.offers:
-        one_message(client, dice)
-        client.quit()
-        return "delivered"
+        return alone(client, dice)
     envelope(client)
     parts = [HEADER] + [dice.choice((b"one\r\n", b"\r\n.\r\n", b"QUIT\r\n", b"z" * 900 + b"\r\n")) for _ in range(dice.randrange(4))]
     parts += [b""] * dice.randrange(2)  # only the last may be empty: Postfix and Exim refuse others
