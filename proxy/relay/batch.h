@@ -1,8 +1,9 @@
 // How a loop hands what it saw to its recorder thread. recv() reads straight into a batch, so recording costs no copy;
 // a batch goes over when it is full or kFlushMs old. The recorder gets batches in order; if it falls behind by
-// kMaxPending bytes, the bytes of further chunks are dropped and counted (the session's mail goes on).
+// its share of kMaxPending bytes, the bytes of further chunks are dropped and counted (the session's mail goes on).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -75,13 +76,17 @@ class Batch {
 /// The way from one loop to one recorder thread and back.
 class BatchQueue {
  public:
-  static constexpr size_t kMaxPending = 64 << 20;
+  static constexpr size_t kMaxPending = 64 << 20;                ///< of all queues
+  static constexpr size_t kLeastPending = 8 * Batch::kCapacity;  ///< that each may hold however many there are
+
+  /// One of `queues`, which share kMaxPending.
+  explicit BatchQueue(uint32_t queues = 1) : max_pending_(std::max(kMaxPending / queues, kLeastPending)) {}
 
   /// Loop side. Takes a full batch, gives an empty one.
   std::unique_ptr<Batch> exchange(std::unique_ptr<Batch> full);
   /// Bytes that the recorder has not finished with.
   size_t pending() const { return pending_.load(std::memory_order_relaxed); }
-  bool overloaded() const { return pending() > kMaxPending; }
+  bool overloaded() const { return pending() > max_pending_; }
   void stop();
 
   /// Recorder side. Waits at most `timeout_ms` for batches; false once stopped and empty.
@@ -90,6 +95,7 @@ class BatchQueue {
 
  private:
   static constexpr size_t kMaxFree = 1;
+  const size_t max_pending_;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::vector<std::unique_ptr<Batch>> full_, free_;

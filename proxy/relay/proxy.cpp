@@ -106,7 +106,8 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) {
       sockets[i].emplace_back(fd);
     }
   }
-  for (uint32_t i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets[i])));
+  for (uint32_t i = 0; i < count; ++i)
+    workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets[i]), count));
 }
 
 Proxy::~Proxy() = default;

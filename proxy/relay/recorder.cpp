@@ -16,7 +16,8 @@
 namespace smtpscope {
 namespace {
 
-constexpr size_t kMaxBlocks = 256 * 1024;   // written before a batch is through
+constexpr size_t kMaxBlocks = 256 * 1024;  // written before a batch is through
+// Of all recorders.
 constexpr size_t kMaxKeptLines = 64 << 20;  // transcripts kept for a disk that takes nothing
 constexpr size_t kMaxEnded = 16 << 20;      // what ended sessions may hold before their transcripts are written
 constexpr size_t kPiece = 1024;             // understood at once while memory is short
@@ -77,8 +78,15 @@ struct Recorder::Ended {
 CaptureSession::CaptureSession() = default;
 CaptureSession::~CaptureSession() = default;
 
-Recorder::Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics)
-    : store_(std::move(store)), queue_(queue), gate_(gate), metrics_(metrics), thread_([this] { run(); }) {}
+Recorder::Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics, uint32_t recorders)
+    : max_memory_(kMaxMemory / recorders),
+      max_ended_(kMaxEnded / recorders),
+      max_kept_lines_(kMaxKeptLines / recorders),
+      store_(std::move(store)),
+      queue_(queue),
+      gate_(gate),
+      metrics_(metrics),
+      thread_([this] { run(); }) {}
 Recorder::~Recorder() { join(); }
 
 void Recorder::join() {
@@ -155,7 +163,7 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
   worked_ = true;
   if (!std::exchange(file.dirty, true)) dirty_.push_back(&file);
   if (out.size() >= kMaxBlocks) flush_blocks(file);
-  if (ended_memory_ > kMaxEnded) flush();  // may be the end of `file`
+  if (ended_memory_ > max_ended_) flush();  // may be the end of `file`
 }
 
 void Recorder::count(CaptureSession::Recording& recording) {
@@ -165,7 +173,7 @@ void Recorder::count(CaptureSession::Recording& recording) {
 }
 
 bool Recorder::no_room(const CaptureSession::Recording& recording) const {
-  return memory_ > kMaxMemory || (memory_ > kMaxMemory / 2 && recording.memory > kModestMemory);
+  return memory_ > max_memory_ || (memory_ > max_memory_ / 2 && recording.memory > kModestMemory);
 }
 
 void Recorder::data(CaptureSession::Recording& recording, const BatchRecord& record, char* bytes) {
@@ -178,7 +186,7 @@ void Recorder::data(CaptureSession::Recording& recording, const BatchRecord& rec
       return;
     }
     write_lost(recording, record.at_us);
-    const size_t n = memory_ > kMaxMemory / 2 ? std::min(left, kPiece) : left;
+    const size_t n = memory_ > max_memory_ / 2 ? std::min(left, kPiece) : left;
     recording.recorder.chunk(record.from, record.at_us, bytes, n, recording.file.blocks);
     count(recording);
     bytes += n;
@@ -217,7 +225,7 @@ bool Recorder::flush_lines(DayFile& file) {
   }
   kept_lines_ -= file.lines.size();
   file.lines.clear();
-  if (file.lines.capacity() > spare_.capacity() && file.lines.capacity() <= kMaxEnded) file.lines.swap(spare_);
+  if (file.lines.capacity() > spare_.capacity() && file.lines.capacity() <= max_ended_) file.lines.swap(spare_);
   if (file.lines.capacity() > kMaxBlocks) file.lines.shrink_to_fit();
   return true;
 }
@@ -235,9 +243,9 @@ void Recorder::flush() {
       if (t.capture_loss.empty())
         t.capture_loss = "disk: " + (file.failure.empty() ? "writing failed for a while" : file.failure);
     }
-    if (kept_lines_ >= kMaxKeptLines)
+    if (kept_lines_ >= max_kept_lines_)
       for (DayFile* each : dirty_) flush_lines(*each);
-    if (kept_lines_ < kMaxKeptLines) {
+    if (kept_lines_ < max_kept_lines_) {
       if (file.lines.empty() && file.lines.capacity() < spare_.capacity()) file.lines.swap(spare_);
       const size_t before = file.lines.size();
       append_json(file.lines, t);
@@ -258,7 +266,7 @@ void Recorder::flush() {
   if (!ended_.empty()) log->flush();
   ended_.clear();
   ended_memory_ = 0;
-  if (memory_ < kMaxMemory / 4) squeezed_ = false;
+  if (memory_ < max_memory_ / 4) squeezed_ = false;
   std::vector<DayFile*> again;
   for (DayFile* file : dirty_) {
     if (flush_lines(*file))

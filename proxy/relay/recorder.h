@@ -2,9 +2,10 @@
 // and when a session ends appends its transcript. What the disk does not take is lost to the capture, said in the log
 // and in the transcripts, and never waits in the way of mail.
 //
-// What all sessions' analysis holds is bounded by kMaxMemory. Beyond half of it a session that holds more than
-// kModestMemory is no longer understood, beyond all of it none is: their bytes are holes with the reason "memory" until
-// there is room again. So a few sessions that grow without end do not blind the recording of all others.
+// What all sessions' analysis holds is bounded by kMaxMemory, of which each recorder has its share. Beyond half of it a
+// session that holds more than kModestMemory is no longer understood, beyond all of it none is: their bytes are holes
+// with the reason "memory" until there is room again. So a few sessions that grow without end do not blind the
+// recording of all others.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ class Recorder {
   static constexpr size_t kMaxMemory = 256 << 20;
   static constexpr size_t kModestMemory = 64 << 10;
 
-  Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics);
+  /// One of `recorders`, which share the bounds.
+  Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics, uint32_t recorders = 1);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -54,6 +56,7 @@ class Recorder {
   void close_idle_files();
   void rest();
 
+  const size_t max_memory_, max_ended_, max_kept_lines_;
   std::string store_;
   BatchQueue& queue_;
   CaptureGate& gate_;

@@ -39,7 +39,8 @@ Worker& worker_of(T* handle) {
 
 }  // namespace
 
-Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners) : context_(std::move(context)) {
+Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners, uint32_t workers)
+    : context_(std::move(context)), queue_(workers) {
   if (uv_loop_init(&loop_) != 0) throw std::runtime_error("no event loop: out of descriptors or memory");
   auto wake = std::make_unique<uv_async_t>();
   auto burial = std::make_unique<uv_check_t>();
@@ -69,7 +70,8 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
       header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
-  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate, *context_->metrics);
+  recorder_ =
+      std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate, *context_->metrics, workers);
 }
 
 Worker::~Worker() { join(); }

@@ -45,9 +45,9 @@ struct RelayContext {
 
 class Worker {
  public:
-  /// Takes over listening sockets, one for each of settings.listeners, in their order. Throws std::runtime_error if
-  /// libuv has no loop to give.
-  Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners);
+  /// Takes over listening sockets, one for each of settings.listeners, in their order. One of `workers`, which share
+  /// what may be held in memory. Throws std::runtime_error if libuv has no loop to give.
+  Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners, uint32_t workers);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
