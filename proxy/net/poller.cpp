@@ -15,14 +15,24 @@ int control(int set, int operation, int fd, uint32_t events, void* watched) {
   return epoll_ctl(set, operation, fd, &event);
 }
 
+[[noreturn]] void refuse() { throw std::runtime_error("no event loop: out of descriptors or memory"); }
+
 }  // namespace
 
-Poller::Poller(uv_loop_t* loop, Callback callback) : callback_(callback), set_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (set_) handle_ = make_poll(loop, set_.get(), this);
-  if (!handle_) throw std::runtime_error("no event loop: out of descriptors or memory");
+Poller::Poller(Callback callback) : callback_(callback), set_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!set_) refuse();
+}
+
+void Poller::watched_by(uv_loop_t* loop) {
+  handle_ = make_poll(loop, set_.get(), this);
+  if (!handle_) refuse();
   uv_poll_start(handle_.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
-    if (handle->data != nullptr) static_cast<Poller*>(handle->data)->round();
+    if (handle->data != nullptr) static_cast<Poller*>(handle->data)->wait(0);
   });
+}
+
+void Poller::watch_loop(const uv_loop_t* loop) {
+  if (!watch(uv_backend_fd(loop), EPOLLIN, nullptr)) refuse();
 }
 
 bool Poller::watch(int fd, uint32_t events, void* watched) {
@@ -33,11 +43,19 @@ void Poller::change(int fd, uint32_t events, void* watched) { control(set_.get()
 
 void Poller::forget(int fd) { control(set_.get(), EPOLL_CTL_DEL, fd, 0, nullptr); }
 
-void Poller::round() {
+bool Poller::wait(int timeout_ms) {
   std::array<epoll_event, kEventsAtOnce> events;
-  const int n = epoll_wait(set_.get(), events.data(), kEventsAtOnce, 0);
+  const int n = epoll_wait(set_.get(), events.data(), kEventsAtOnce, timeout_ms);
   const Callback callback = callback_;  // a callback may end the worker, and this with it
-  for (int i = 0; i < n; ++i) callback(events[static_cast<size_t>(i)].data.ptr, events[static_cast<size_t>(i)].events);
+  bool loop_ready = n == 0;
+  for (int i = 0; i < n; ++i) {
+    const epoll_event& event = events[static_cast<size_t>(i)];
+    if (event.data.ptr == nullptr)
+      loop_ready = true;
+    else
+      callback(event.data.ptr, event.events);
+  }
+  return loop_ready;
 }
 
 }  // namespace smtpscope

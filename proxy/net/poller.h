@@ -1,4 +1,5 @@
-// Readiness of many sockets for one libuv loop: an epoll set of our own that the loop watches as one descriptor.
+// Readiness of many sockets beside a libuv loop: an epoll set of our own. Either the loop watches the set as one
+// descriptor (watched_by), or, where every system call counts, the set watches the loop (wait).
 //
 // Why not a uv_poll_t a socket: libuv 1.44 spends two epoll_ctl calls and an ioctl to make one, two more for each
 // change of what is wanted, and hides the events behind UV_EBADF when a socket has an error. Where a system call is
@@ -22,7 +23,7 @@ class Poller {
   using Callback = void (*)(void* watched, uint32_t events);
 
   /// Throws std::runtime_error if the system has no descriptor or memory for it.
-  Poller(uv_loop_t* loop, Callback callback);
+  explicit Poller(Callback callback);
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
@@ -31,9 +32,16 @@ class Poller {
   void change(int fd, uint32_t events, void* watched);
   void forget(int fd);
 
- private:
-  void round();
+  /// From now on the loop calls back. Throws as the constructor does.
+  void watched_by(uv_loop_t* loop);
 
+  /// From now on wait() tells of the loop, too. Throws as the constructor does.
+  void watch_loop(const uv_loop_t* loop);
+  /// Waits for at most `timeout_ms` (-1: without end) and calls back. True if uv_run() has something to do: one of the
+  /// loop's descriptors is ready, or the time is over.
+  bool wait(int timeout_ms);
+
+ private:
   Callback callback_;
   Fd set_;
   UvPtr<uv_poll_t> handle_;  // behind set_: closed before it

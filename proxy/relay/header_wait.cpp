@@ -29,12 +29,13 @@ void consume(int fd, char* space, size_t size) {
 
 HeaderWait::HeaderWait(Worker& worker, uv_loop_t* loop)
     : worker_(worker),
-      poller_(loop,
-              [](void* watched, uint32_t) {
-                auto& waiting = *static_cast<Waiting*>(watched);
-                waiting.room->read(waiting);
-              }),
-      timer_(make_timer(loop, this)) {}
+      poller_([](void* watched, uint32_t) {
+        auto& waiting = *static_cast<Waiting*>(watched);
+        waiting.room->read(waiting);
+      }),
+      timer_(make_timer(loop, this)) {
+  poller_.watched_by(loop);
+}
 
 void HeaderWait::take(Fd fd, Endpoint peer, uint64_t timeout_ms) {
   Waiting& waiting = waiting_.emplace_back(

@@ -43,23 +43,17 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
     : context_(std::move(context)), queue_(workers) {
   if (uv_loop_init(&loop_) != 0) throw std::runtime_error("no event loop: out of descriptors or memory");
   auto wake = std::make_unique<uv_async_t>();
-  auto burial = std::make_unique<uv_check_t>();
-  if (uv_async_init(&loop_, wake.get(),
-                    [](uv_async_t* h) {
-                      if (h->data) worker_of(h).on_request();
-                    }) != 0 ||
-      uv_check_init(&loop_, burial.get()) != 0)
+  if (uv_async_init(&loop_, wake.get(), [](uv_async_t* h) {
+        if (h->data) worker_of(h).on_request();
+      }) != 0)
     throw std::runtime_error("no event loop: out of descriptors or memory");
-  wake->data = burial->data = this;
+  wake->data = this;
   wake_.reset(wake.release());
-  burial_.reset(burial.release());
-  uv_check_start(burial_.get(), [](uv_check_t* h) {
-    if (h->data) worker_of(h).graveyard_.clear();
-  });
   flush_timer_ = make_timer(&loop_, this);
   resume_timer_ = make_timer(&loop_, this);
   look_timer_ = make_timer(&loop_, this);
-  poller_ = std::make_unique<Poller>(&loop_, &Session::on_ready);
+  poller_ = std::make_unique<Poller>(&Session::on_ready);
+  poller_->watch_loop(&loop_);
   for (Fd& fd : listeners) {
     Listener listener;
     listener.index = listeners_.size();
@@ -85,9 +79,15 @@ void Worker::start() {
   thread_ = std::thread([this] { run(); });
 }
 
+/// libuv's part runs when it has something to do; a round that only moves sessions' bytes does without it.
 void Worker::run() {
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  graveyard_.clear();
+  while (poller_) {
+    uv_update_time(&loop_);
+    const int timeout_ms = uv_backend_timeout(&loop_);
+    if (poller_->wait(timeout_ms) || timeout_ms == 0) uv_run(&loop_, UV_RUN_NOWAIT);
+    graveyard_.clear();
+  }
+  uv_run(&loop_, UV_RUN_DEFAULT);  // closes what is left
   assert(sessions_.empty());
   [[maybe_unused]] const int left = uv_loop_close(&loop_);
   assert(left == 0);
@@ -164,7 +164,6 @@ void Worker::stop_if_done() {
     const std::lock_guard lock(wake_mutex_);
     wake_.reset();
   }
-  burial_.reset();
   flush_timer_.reset();
   resume_timer_.reset();
   look_timer_.reset();

@@ -115,7 +115,6 @@ class Worker {
   uv_loop_t loop_{};
   std::mutex wake_mutex_;  ///< guards wake_ against the end of the loop
   UvPtr<uv_async_t> wake_;
-  UvPtr<uv_check_t> burial_;
   UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
   std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
   std::unique_ptr<ReverseDns> old_dns_;      ///< of the context before, for look-ups under way
