@@ -61,11 +61,11 @@ std::optional<Match> sent_too_soon(const View& v, bool offered) {
     // A BDAT's chunk, a QUIT's silence and STARTTLS have nothing or rules of their own behind them.
     if (e.verb == Verb::bdat || e.verb == Verb::quit || e.verb == Verb::starttls) continue;
     const bool hello = e.verb == Verb::ehlo || e.verb == Verb::helo || e.verb == Verb::lhlo;
-    const bool sync = hello || v.offers("PIPELINING", i);
-    if (sync != offered || (sync && !ends_group(e.verb)) || (!hello && v.helo_ok < 0)) continue;
-    if (hello && v.offers_pipe_connect(i)) continue;
+    if ((offered && !ends_group(e.verb)) || (!hello && v.helo_ok < 0)) continue;
     const int32_t next = overtaken_by(v, i);
     if (next < 0) continue;
+    const bool sync = hello || v.offers("PIPELINING", i);
+    if (sync != offered || (hello && v.offers_pipe_connect(i))) continue;
     Match m = match_event(v, next);
     m.phase = v.at(next)->phase;
     m.why = fmt::format("The sender did not wait for the reply to {} before it went on.", name(e.verb));
