@@ -3,8 +3,10 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -96,6 +98,17 @@ class Peer {
       check(n > 0 || errno == EAGAIN, "send");
       if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
     }
+  }
+
+  /// Waits until the other side's kernel has all that was sent.
+  void wait_until_taken() const {
+    for (int ms = 0; ms < kWaitMs; ++ms) {
+      int bytes = 0;
+      check(ioctl(fd_, SIOCOUTQ, &bytes) == 0, "SIOCOUTQ");
+      if (bytes == 0) return;
+      usleep(1000);
+    }
+    throw std::runtime_error("the other side does not take what was sent");
   }
 
   /// Sends until nothing was taken for `quiet_ms`; the number of bytes taken.

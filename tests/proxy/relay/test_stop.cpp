@@ -35,6 +35,8 @@ TEST_CASE("stop hands on what was sent just before it, then FIN") {
     Peer receiver = gateway.accept();
     sender.send(up);
     receiver.send(down);
+    sender.wait_until_taken();
+    receiver.wait_until_taken();
     relay.stop();
     CHECK(receiver.receive_all() == Received(up, End::fin));
     CHECK(sender.receive_all() == Received(down, End::fin));
