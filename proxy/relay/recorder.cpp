@@ -283,7 +283,9 @@ void Recorder::rest() {
   if (!std::exchange(worked_, false)) return;
   for (auto& [path, file] : files_) file->blocks.shrink_to_fit();
   spare_ = {};
+#ifndef __SANITIZE_ADDRESS__  // its allocator stands in malloc's place, whose heap was never begun
   malloc_trim(0);
+#endif
 }
 
 void Recorder::close_idle_files() {

@@ -63,11 +63,14 @@ async def out_of_descriptors(bench):
     ports = {}
     for number, gate in enumerate(accepted):  # which sender is behind which gateway connection: say so from the gateway
         await gate.send(b"220 %d\r\n" % number)
-    await asyncio.sleep(0.5)
-    for sender in senders:
-        match = re.match(rb"220 (\d+)\r\n", bytes(sender.received))
-        if match:
-            ports[int(match[1])] = sender
+    for _ in range(100):
+        await asyncio.sleep(0.1)
+        for sender in senders:
+            match = re.match(rb"220 (\d+)\r\n", bytes(sender.received))
+            if match:
+                ports[int(match[1])] = sender
+        if len(ports) == first:
+            break
     refused = [s for s in senders if s.saw and not s.received]
     assert len(ports) == first, f"{len(ports)} of {first} greetings came through"
     for number, sender in ports.items():

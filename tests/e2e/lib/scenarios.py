@@ -1,6 +1,7 @@
 """Reads and plays the scripts in tests/e2e/scenarios/ (their form is described in its README.md)."""
 import ast
 import asyncio
+import signal
 from dataclasses import dataclass, field
 
 from lib import peers
@@ -142,7 +143,7 @@ async def play(scenario, scope, gateway, source):
             if step.what == "wait":
                 await asyncio.sleep(step.seconds)
             elif step.what == "drain":
-                scope.process.terminate()
+                scope.signal(signal.SIGTERM)
                 for peer in (sender, receiver):
                     assert await peer.wait_close(STEP_TIMEOUT), "the proxy did not close what was left"
             elif step.what == "fin":

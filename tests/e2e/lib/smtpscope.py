@@ -46,6 +46,7 @@ class Smtpscope:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=self.env, preexec_fn=limit)
+        self.stopping = False
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"smtpscope ended with {self.process.returncode}:\n{self.log()}"
@@ -68,15 +69,16 @@ class Smtpscope:
 
     def signal(self, number):
         self.process.send_signal(number)
+        self.stopping = self.stopping or number == signal.SIGTERM
 
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     def stop(self, timeout=30):
-        """SIGTERM, wait, check that it ended well and that no sanitizer spoke."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        """SIGTERM, wait, check that it ended well and that no sanitizer spoke. A second SIGTERM would mean "at once"."""
+        if self.process.poll() is None and not self.stopping:
+            self.signal(signal.SIGTERM)
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:

@@ -79,5 +79,5 @@ CASES = [
     Case("greeting after 7 s", "exim", "slow greeting", swaks(), notes=("banner-slow",)),
     Case("greeting after 6 s, postscreen", "postfix", "greet wait", swaks(), notes=("banner-paused",)),
     # Postfix waits for a PROXY header, which smtpscope does not send, and does not say so: that is in its log alone.
-    Case("PROXY header missing, Postfix", "postfix", "proxy header", swaks("--timeout", "20"), "banner-temporary", "banner", "gateway", gateway_says("421 4.3.0")),
+    Case("PROXY header missing, Postfix", "postfix", "proxy header", swaks("--timeout", "40"), "banner-temporary", "banner", "gateway", gateway_says("421 4.3.0")),
 ]

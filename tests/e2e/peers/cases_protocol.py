@@ -72,7 +72,7 @@ CASES = [
     Case("bare LF refused, Postfix", "postfix", "no bare LF", script(*DATA, BODY + "line\nline\r\n.\r\n", READ, *QUIT), "bare-line-feed", "end-of-data", "sender",
          gateway_says("521 5.5.2")),
     # Ends its message with LF.LF: Postfix waits for the end, the sender for the reply.
-    Case("LF.LF, Postfix", "postfix", "no bare LF", script(*DATA, BODY.replace("\r\n", "\n") + ".\n", READ, timeout=3), "missing-final-dot", "end-of-data", "sender",
+    Case("LF.LF, Postfix", "postfix", "no bare LF", script(*DATA, BODY.replace("\r\n", "\n") + ".\n", READ, timeout=8), "missing-final-dot", "end-of-data", "sender",
          sender_says("")),
     Case("BDAT malformed, Postfix", "postfix", "plain", script(*ENVELOPE, "BDAT ten LAST\r\n", READ, *QUIT), "bdat-syntax", "data", "sender",
          gateway_says("521 5.5.4")),
