@@ -24,11 +24,11 @@ namespace smtpscope {
 /// not run either (a host that starves all of us, or was suspended) does not count.
 class Silence {
  public:
-  static constexpr uint64_t kTurnMs = 250;
+  static constexpr uint64_t kTurnMs = 250, kMostATurnMs = 2 * kTurnMs;
 
   void broken() { silent_ms_ = 0; }
-  /// After a turn that took so long by the clock; a late one counts no more than a turn.
-  void turn(uint64_t took_ms) { silent_ms_ += took_ms < kTurnMs ? took_ms : kTurnMs; }
+  /// After a turn that took so long by the clock; a very late one counts no more than kMostATurnMs.
+  void turn(uint64_t took_ms) { silent_ms_ += took_ms < kMostATurnMs ? took_ms : kMostATurnMs; }
   uint64_t ms() const { return silent_ms_; }
 
  private:

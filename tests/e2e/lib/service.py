@@ -59,10 +59,12 @@ class Held:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.tid, WALL)
         self.held.set()
-        self.release.wait()
-        LIBC.ptrace(PTRACE_DETACH, self.tid, None, None)  # fails where the process is dead already
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.tid, WALL | os.WNOHANG)
+        while not self.release.wait(0.02):
+            # A traced thread that was killed is not gone, nor is its process, before the tracer has taken note.
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(self.tid, WALL | os.WNOHANG)[0] != 0:
+                    return
+        LIBC.ptrace(PTRACE_DETACH, self.tid, None, None)
 
     def __enter__(self):
         self.tracer.start()
