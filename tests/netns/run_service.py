@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "e2e")]
@@ -34,7 +35,8 @@ def main():
                 print(f"ok      {case.__name__} ({time.monotonic() - began:.1f} s)", flush=True)
             except (AssertionError, OSError, subprocess.SubprocessError) as error:
                 failures += 1
-                print(f"FAILED: {case.__name__}: {error!r}"[:3000], flush=True)
+                line = traceback.extract_tb(error.__traceback__)[-1]
+                print(f"FAILED: {case.__name__}, line {line.lineno} of {line.filename}: {error!r}"[:3000], flush=True)
     print(f"summary: service: {len(cases)} cases, {failures} failed; {'; '.join(figures)}")
     sys.exit(1 if failures else 0)
 
