@@ -30,7 +30,7 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
   }
   void flush_() override {
     if (lost_ > 0 && has_room()) {
-      const std::string told = fmt::format("{} bytes of the log were lost here: nobody read it\n", lost_);
+      const std::string told = fmt::format("\n{} bytes of the log were lost here: nobody read it\n", lost_);
       lost_ = 0;
       put(told.data(), told.size());
     }
@@ -55,9 +55,11 @@ class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
   bool has_room() {
     if (file_) return true;
     pollfd stderr_ready{STDERR_FILENO, POLLOUT, 0};
-    const bool room = poll(&stderr_ready, 1, stuck_ ? 0 : kPatienceMs) != 0;
-    stuck_ = !room;
-    return room;
+    int ready = 0;
+    do ready = poll(&stderr_ready, 1, stuck_ ? 0 : kPatienceMs);
+    while (ready < 0 && errno == EINTR);
+    stuck_ = ready == 0;
+    return !stuck_;
   }
   static bool is_file() {
     struct stat status {};

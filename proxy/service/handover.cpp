@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -73,6 +74,10 @@ std::string Handover::begin(const std::vector<int>& sockets, std::function<void(
   serves_ = std::move(serves);
   failed_ = std::move(failed);
   poll_ = make_poll(loop_, channel_.get(), this);
+  if (!poll_) {
+    cancel();
+    return "no descriptor or memory to hear from a new process";
+  }
   uv_poll_start(poll_.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
     if (handle->data) static_cast<Handover*>(handle->data)->on_news();
   });
