@@ -156,7 +156,7 @@ constexpr std::array<Option, 25> kOptions{{
      .choices = kLogLevel},
 }};
 
-constexpr std::array<Option, 2> kTopLevel{{
+constexpr std::array<Option, 4> kTopLevel{{
     {.pointer = "/workers",
      .kind = OptionKind::integer,
      .field = SMTPSCOPE_FIELD(s.workers),
@@ -171,6 +171,17 @@ constexpr std::array<Option, 2> kTopLevel{{
      .help =
          "How long sessions in progress may go on after SIGTERM. What is left then is closed, and its transcript says "
          "that the proxy did it."},
+    {.pointer = "/upgrade_drain",
+     .kind = OptionKind::duration_limit,
+     .field = SMTPSCOPE_FIELD(s.upgrade_drain_ms),
+     .help = "The same for the old process of an upgrade (SIGUSR2), whose new connections the new one takes already."},
+    {.pointer = "/user",
+     .kind = OptionKind::text,
+     .field = SMTPSCOPE_FIELD(s.user),
+     .help =
+         "The user that smtpscope becomes when root starts it; it keeps only the capabilities that the settings need. "
+         "Recordings are that user's, who must be able to read this file and those named in it. A service manager that "
+         "starts it as its user already, as the systemd unit does, needs none."},
 }};
 
 #undef SMTPSCOPE_FIELD

@@ -42,7 +42,9 @@ ReloadPlan plan_reload(const Settings& running, const Settings& wanted) {
   if (wanted.control.listen != running.control.listen)
     keep("/control/listen", running.control.listen ? format_host_port(*running.control.listen) : "without an address");
   if (wanted.control.token_file != running.control.token_file) keep("/control/token_file", "what it was");
+  if (wanted.user != running.user) keep("/user", running.user.empty() ? "without one" : quoted(running.user));
   plan.settings.workers = running.workers;
+  plan.settings.user = running.user;
   plan.settings.store.path = running.store.path;
   plan.settings.control = running.control;
   return plan;

@@ -13,8 +13,8 @@ struct ReloadPlan {
   std::vector<SettingsIssue> kept;  ///< what was wanted otherwise and stays as it is
 };
 
-/// Listeners' addresses and modes, workers, the store's path and the control address with its token cannot change while
-/// it runs; all else can.
+/// Listeners' addresses and modes, workers, the user, the store's path and the control address with its token cannot
+/// change while it runs; all else can.
 ReloadPlan plan_reload(const Settings& running, const Settings& wanted);
 
 /// Do both ask for the same window of recording: whose sessions, how many, for how long?

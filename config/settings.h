@@ -80,8 +80,10 @@ struct Settings {
   ControlSettings control;
   DnsSettings dns;
   LogSettings log;
-  uint32_t workers = 0;        ///< 1..64; 0: one a processor, at most 4
-  uint64_t drain_ms = 10'000;  ///< how long sessions may go on after SIGTERM
+  uint32_t workers = 0;                   ///< 1..64; 0: one a processor, at most 4
+  uint64_t drain_ms = 10'000;             ///< how long sessions may go on after SIGTERM
+  uint64_t upgrade_drain_ms = 3'600'000;  ///< or when another process has taken over; 0: as long as they last
+  std::string user;                       ///< to become when started as root; empty: none
 };
 
 }  // namespace smtpscope

@@ -1,4 +1,5 @@
-// `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT; SIGHUP loads the configuration anew.
+// `smtpscope run`: the proxy in the foreground, until SIGTERM or SIGINT; SIGHUP loads the configuration anew, SIGUSR2
+// hands over to a new process (an upgrade).
 #include <fmt/format.h>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/checks.h"
@@ -24,15 +26,21 @@
 #include "proxy/control/control.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
+#include "proxy/service/handover.h"
+#include "proxy/service/invocation.h"
+#include "proxy/service/notify.h"
+#include "proxy/service/privileges.h"
+#include "proxy/service/watchdog.h"
 
 namespace smtpscope {
 namespace {
 
 struct Arguments {
   std::vector<std::string> listen, senders;
-  std::string config, gateway, store, window, body, body_limit, connect_timeout, drain;
+  std::string config, gateway, store, window, body, body_limit, connect_timeout, drain, user;
   uint64_t sessions = 0;
   uint32_t workers = 0;
+  bool watchdog = false;
 };
 
 /// A usage error that names the option.
@@ -63,6 +71,7 @@ Result<Settings> settings_of(const Arguments& a) {
   if (!a.connect_timeout.empty())
     settings.gateway.connect_timeout_ms = value("--connect-timeout", parse_duration_limit_ms(a.connect_timeout));
   if (!a.drain.empty()) settings.drain_ms = value("--drain", parse_duration_ms(a.drain));
+  if (!a.user.empty()) settings.user = a.user;
   if (a.body == "full") settings.capture.body = BodyPolicy::full;
   if (a.body == "headers") settings.capture.body = BodyPolicy::headers;
   if (a.body == "none") settings.capture.body = BodyPolicy::none;
@@ -100,6 +109,15 @@ Result<CaptureGate::Match> match_of(const Settings& settings) {
   });
 }
 
+/// What these settings ask for and only a process that is started anew may do.
+std::vector<SettingsIssue> forbidden(const Settings& running, const Settings& wanted) {
+  const std::string missing = missing_privilege(wanted);
+  if (missing.empty() || !missing_privilege(running).empty()) return {};
+  return {{"/gateway/present", fmt::format("\"sender\" needs {}, which this process gave up when it started without "
+                                           "the need of it; start it anew",
+                                           missing)}};
+}
+
 /// SIGHUP: takes the settings in whole, or not at all and says why, with line and column.
 void reload(Proxy& proxy, const Arguments& arguments) {
   std::string text, file;
@@ -117,6 +135,7 @@ void reload(Proxy& proxy, const Arguments& arguments) {
     if (!settings) throw std::runtime_error(settings.error());
     std::vector<SettingsIssue> issues = faults_of(*settings);
     if (issues.empty()) issues = faults_of(plan_reload(proxy.settings(), *settings).settings);
+    if (issues.empty()) issues = forbidden(proxy.settings(), *settings);
     for (const SettingsIssue& issue : issues) faults.push_back(placed(issue));
     const Result<CaptureGate::Match> match = match_of(*settings);
     if (!match) throw std::runtime_error(match.error());
@@ -142,10 +161,13 @@ void keep_freed_memory() {
 }
 
 ExitCode run(const Arguments& arguments) {
-  keep_freed_memory();
+  const Invocation invocation = Invocation::of_this_process();
   log_to_stderr();
   std::signal(SIGPIPE, SIG_IGN);
-  Supervisor::hold_reloads();
+  if (arguments.watchdog && Notifier::from_environment().watchdog_us() == 0)
+    return static_cast<ExitCode>(Watchdog(invocation).run());
+  keep_freed_memory();
+  hold_requests(true);
 
   const Result<Settings> read = settings_of(arguments);
   if (!read) {
@@ -156,6 +178,14 @@ ExitCode run(const Arguments& arguments) {
   if (refused(settings)) return ExitCode::config;
   const Result<CaptureGate::Match> match = match_of(settings);
   if (!match) refuse("--sender", match.error());
+  Succession succession = Succession::from_environment();
+  if (const std::string why = drop_privileges(settings); !why.empty()) {
+    fmt::print(stderr, "smtpscope: {}\n", why);
+    return ExitCode::config;
+  }
+  if (const std::string missing = missing_privilege(settings); !missing.empty())
+    spdlog::warn("without {} the gateway sees this host's address in place of the sender's; start smtpscope as root",
+                 missing);
   Fd listener;
   std::string token;
   if (const auto& at = settings.control.listen) {
@@ -167,16 +197,17 @@ ExitCode run(const Arguments& arguments) {
       }
       token = std::move(*read_file);
     }
-    listener = control_listener(*at);
+    listener = control_listener(*at, succession.sockets);
   }
-  Proxy proxy(settings, *match);
+  Proxy proxy(settings, *match, std::exchange(succession.sockets, {}));
   for (size_t i = 0; i < proxy.addresses().size(); ++i)
     spdlog::info("listening on {}, gateway {}, store {}", proxy.addresses()[i],
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
   return Supervisor(
-             proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token))
+             proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token), invocation,
+             std::move(succession))
                      .run() == 0
              ? ExitCode::ok
              : ExitCode::failed;
@@ -207,6 +238,11 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
   command->add_option("--connect-timeout", a->connect_timeout,
                       "Give the gateway so long to answer; default: the system's limit");
   command->add_option("--drain", a->drain, "After SIGTERM sessions may go on for so long (10s)");
+  command->add_option("--user", a->user, "Become this user after the start; needs root");
+  command->add_flag(
+      "--watchdog", a->watchdog,
+      "Look after itself where no systemd does: a second process starts the proxy, kills it if it hangs, and "
+      "starts it anew");
   command->callback([a, &exit_code] { exit_code = run(*a); });
 }
 

@@ -1,5 +1,6 @@
 #include "proxy/commands/supervisor.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <csignal>
@@ -9,29 +10,24 @@
 #include "config/units.h"
 #include "proxy/control/control.h"
 #include "proxy/control/metrics.h"
+#include "proxy/service/invocation.h"
 #include "proxy/version.h"
 
 namespace smtpscope {
 
-Supervisor::Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token)
-    : proxy_(proxy), reload_(std::move(reload)), listener_(std::move(listener)), token_(std::move(token)) {}
-
-namespace {
-
-void mask_hang_up(int how) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGHUP);
-  pthread_sigmask(how, &signals, nullptr);
-}
-
-}  // namespace
-
-void Supervisor::hold_reloads() { mask_hang_up(SIG_BLOCK); }
+Supervisor::Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token,
+                       Invocation invocation, Succession succession)
+    : proxy_(proxy),
+      reload_(std::move(reload)),
+      listener_(std::move(listener)),
+      token_(std::move(token)),
+      supervision_(proxy.pulses(), Notifier::from_environment(), [this] { return status(); }),
+      handover_(&loop_, std::move(invocation)),
+      succession_(std::move(succession)) {}
 
 int Supervisor::run() {
   uv_loop_init(&loop_);
-  for (uv_signal_t* signal : {&term_, &interrupt_, &hang_up_}) {
+  for (uv_signal_t* signal : {&term_, &interrupt_, &hang_up_, &upgrade_}) {
     uv_signal_init(&loop_, signal);
     signal->data = this;
   }
@@ -43,56 +39,134 @@ int Supervisor::run() {
   uv_signal_start(
       &hang_up_,
       [](uv_signal_t* s, int) {
-        if (auto& self = *static_cast<Supervisor*>(s->data); !self.draining_) self.reload_();
+        auto& self = *static_cast<Supervisor*>(s->data);
+        if (self.draining_) return;
+        self.supervision_.reloading();
+        self.reload_();
+        self.supervision_.reloaded();
       },
       SIGHUP);
-  mask_hang_up(SIG_UNBLOCK);
+  uv_signal_start(
+      &upgrade_, [](uv_signal_t* s, int) { static_cast<Supervisor*>(s->data)->on_upgrade(); }, SIGUSR2);
+  hold_requests(false);
   proxy_.start();
   if (listener_) serve();
+  if (!succession_.under_way()) supervision_.take_charge();
+  supervision_.start(&loop_, [this] { on_serving(); });
   uv_run(&loop_, UV_RUN_DEFAULT);
   proxy_.join();
   return uv_loop_close(&loop_);
 }
 
 void Supervisor::serve() {
+  control_socket_ = listener_.get();
   try {
     server_ = std::make_unique<HttpServer>(&loop_, std::move(listener_),
                                            [this](const HttpRequest& request) { return respond(request); });
   } catch (const std::exception& e) {
     spdlog::error("{}; mail goes on without it", e.what());
+    control_socket_ = -1;
   }
 }
 
 HttpResponse Supervisor::respond(const HttpRequest& request) const {
-  return control_response(request, token_, proxy_.accepts(), [this] {
-    return metrics_text({proxy_.metrics(), proxy_.refusals(), proxy_.recorder_backlogs(), version()});
+  return control_response(
+      request, token_, proxy_.accepts(),
+      [this] {
+        return metrics_text({proxy_.metrics(), proxy_.refusals(), proxy_.recorder_backlogs(), version()});
+      },
+      supervision_.trouble());
+}
+
+std::string Supervisor::status() const {
+  const RelayMetrics& m = proxy_.metrics();
+  return fmt::format("{} sessions in progress, {} since the start, {} of them recorded; {}",
+                     m.sessions_begun - m.sessions_ended, m.sessions_begun.load(), m.captured_begun.load(),
+                     proxy_.recording_state());
+}
+
+/// All workers run.
+void Supervisor::on_serving() {
+  if (!succession_.under_way()) return;
+  succession_.serves(&loop_, [this](bool in_charge) {
+    if (in_charge || !supervision_.has_manager()) {
+      supervision_.take_charge();
+      return;
+    }
+    spdlog::error(
+        "the process that this one was to replace has ended before it handed over; this one ends, too, and "
+        "whoever looks after it starts another");
+    on_stop();
   });
 }
 
-void Supervisor::on_stop() {
-  if (draining_) {
-    spdlog::warn("second signal: ending all sessions now");
-    proxy_.end_now("stopped");
+void Supervisor::on_upgrade() {
+  if (draining_ || handover_.under_way()) {
+    spdlog::warn("no upgrade: {}", draining_ ? "this process is about to end"
+                                             : fmt::format("process {} is starting already", handover_.successor()));
     return;
   }
+  std::vector<int> sockets = proxy_.listening_sockets();
+  if (control_socket_ >= 0) sockets.push_back(control_socket_);
+  const std::string why = handover_.begin(
+      sockets, [this] { on_upgraded(); },
+      [this] {
+        spdlog::error(
+            "no upgrade: the new process {} ended before it could serve, and its own messages say why; this one "
+            "goes on as before",
+            handover_.successor());
+      });
+  if (!why.empty())
+    spdlog::error("no upgrade: {}; this process goes on as before", why);
+  else
+    spdlog::info("upgrade: process {} is starting", handover_.successor());
+}
+
+void Supervisor::on_upgraded() {
+  if (draining_) return;
+  supervision_.hand_over(handover_.successor());
+  handover_.yield();
+  server_.reset();  // from now on the new process answers there
+  replaced_ = true;
+  const uint64_t limit_ms = proxy_.settings().upgrade_drain_ms;
+  spdlog::info("upgrade: process {} has taken over; sessions in progress have {} to finish here", handover_.successor(),
+               limit_ms == 0 ? "all the time that they need" : format_duration_ms(limit_ms));
+  drain(limit_ms == 0 ? std::nullopt : std::optional(limit_ms));
+}
+
+void Supervisor::drain(std::optional<uint64_t> limit_ms) {
   draining_ = true;
-  drain_ms_ = proxy_.settings().drain_ms;
+  drain_ms_ = limit_ms;
   began_ = uv_now(&loop_);
-  spdlog::info("stopping: no new sessions; those in progress have {} to finish", format_duration_ms(drain_ms_));
   proxy_.drain();
   uv_timer_start(
       &timer_, [](uv_timer_t* t) { static_cast<Supervisor*>(t->data)->on_timer(); }, 5, 20);
 }
 
-void Supervisor::on_timer() {
-  if (!forced_ && uv_now(&loop_) - began_ >= drain_ms_) {
-    forced_ = true;
-    proxy_.end_now("drain");
+void Supervisor::on_stop() {
+  if (draining_ && !std::exchange(replaced_, false)) {
+    spdlog::warn("second signal: ending all sessions now");
+    proxy_.end_now("stopped");
+    return;
   }
+  handover_.cancel();
+  supervision_.stopping();
+  const uint64_t limit_ms = proxy_.settings().drain_ms;
+  spdlog::info("stopping: no new sessions; those in progress have {} to finish", format_duration_ms(limit_ms));
+  drain(limit_ms);
+}
+
+void Supervisor::on_timer() {
+  const bool late = drain_ms_ && uv_now(&loop_) - began_ >= *drain_ms_;
+  if (late && !std::exchange(forced_, true)) proxy_.end_now("drain");
   if (!proxy_.done()) return;
   server_.reset();
+  supervision_.close();
+  handover_.cancel();
+  succession_.close();
   for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&term_), reinterpret_cast<uv_handle_t*>(&interrupt_),
-                              reinterpret_cast<uv_handle_t*>(&hang_up_), reinterpret_cast<uv_handle_t*>(&timer_)})
+                              reinterpret_cast<uv_handle_t*>(&hang_up_), reinterpret_cast<uv_handle_t*>(&upgrade_),
+                              reinterpret_cast<uv_handle_t*>(&timer_)})
     uv_close(handle, nullptr);
 }
 

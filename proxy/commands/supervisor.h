@@ -1,4 +1,4 @@
-// The main loop of `run`: signals, the control address, and the workers' end.
+// The main loop of `run`: signals, the control address, who looks after this process, an upgrade, the workers' end.
 #pragma once
 
 #include <uv.h>
@@ -6,24 +6,27 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "proxy/control/http_server.h"
 #include "proxy/net/socket.h"
 #include "proxy/relay/proxy.h"
+#include "proxy/service/handover.h"
+#include "proxy/service/supervision.h"
 
 namespace smtpscope {
 
 class Supervisor {
  public:
   /// `reload` is called at SIGHUP. `listener` is that of the control address, none if there is none to be; `token` of
-  /// those who may change something there, empty if there is none.
-  Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token);
+  /// those who may change something there, empty if there is none. `invocation`: how an upgrade starts a new process;
+  /// `succession`: what this one got from the process before it.
+  Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token, Invocation invocation,
+             Succession succession);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
-  /// From now on a SIGHUP waits until run() can answer it; else it would end a process that is still starting.
-  static void hold_reloads();
   /// Starts the proxy and returns when it has ended after SIGTERM or SIGINT; 0 if all went well.
   int run();
 
@@ -31,6 +34,11 @@ class Supervisor {
   void serve();
   HttpResponse respond(const HttpRequest& request) const;
   void on_stop();
+  void on_serving();
+  void on_upgrade();
+  void on_upgraded();
+  void drain(std::optional<uint64_t> limit_ms);
+  std::string status() const;
   void on_timer();
 
   Proxy& proxy_;
@@ -38,11 +46,17 @@ class Supervisor {
   Fd listener_;
   std::string token_;
   uv_loop_t loop_{};
-  uv_signal_t term_{}, interrupt_{}, hang_up_{};
+  uv_signal_t term_{}, interrupt_{}, hang_up_{}, upgrade_{};
   uv_timer_t timer_{};
+  int control_socket_ = -1;  ///< the server's; -1: none
   std::unique_ptr<HttpServer> server_;
+  Supervision supervision_;
+  Handover handover_;
+  Succession succession_;
   bool draining_ = false, forced_ = false;
-  uint64_t began_ = 0, drain_ms_ = 0;
+  bool replaced_ = false;  ///< drains because another process has taken over
+  uint64_t began_ = 0;
+  std::optional<uint64_t> drain_ms_;  ///< none: sessions take as long as they last
 };
 
 }  // namespace smtpscope

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/units.h"
 
@@ -35,13 +37,14 @@ HttpResponse text(int status, std::string body) {
 }  // namespace
 
 HttpResponse control_response(const HttpRequest& request, const std::string& token, bool accepts,
-                              const std::function<std::string()>& metrics) {
+                              const std::function<std::string()>& metrics, const std::string& trouble) {
   if (request.method != "GET" && request.method != "HEAD") {
     if (presents(request, token)) return text(405, "nothing can be changed here\n");
     HttpResponse refused = text(401, "a token is needed (control.token_file)\n");
     refused.challenge = "Bearer realm=\"smtpscope\"";
     return refused;
   }
+  if (!trouble.empty() && (request.path == "/livez" || request.path == "/readyz")) return text(503, trouble + '\n');
   if (request.path == "/livez") return text(200, "ok\n");
   if (request.path == "/readyz") return accepts ? text(200, "ok\n") : text(503, "takes no connections\n");
   if (request.path == "/metrics") {
@@ -67,9 +70,10 @@ Result<std::string> read_token(const std::string& path) {
   return line;
 }
 
-Fd control_listener(const HostPort& at) {
+Fd control_listener(const HostPort& at, InheritedSockets& inherited) {
   const auto address = make_address(at.host, at.port);
   if (!address) throw std::runtime_error(fmt::format("control.listen: {} is no IP address", at.host));
+  if (std::vector<Fd> own = inherited.take(*address); !own.empty()) return std::move(own.front());
   const int fd = listen_alone(*address);
   if (fd < 0) throw std::runtime_error(fmt::format("control.listen: {}: {}", format_host_port(at), std::strerror(-fd)));
   return Fd(fd);

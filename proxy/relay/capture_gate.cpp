@@ -9,6 +9,7 @@ namespace smtpscope {
 
 void CaptureGate::restart(uint64_t sessions, uint64_t for_ms) {
   for (size_t i = 0; i < verdicts_.size(); ++i) before_[i] = verdicts_[i].load();
+  began_at_ = admitted_.load();
   limit_ = sessions == 0 ? 0 : admitted_.load() + sessions;
   deadline_ns_ = for_ms == 0 ? 0 : uv_hrtime() + for_ms * 1'000'000;
   told_ = false;
@@ -32,6 +33,16 @@ std::optional<std::string> CaptureGate::admit(const Match& match, const std::str
     } while (!admitted_.compare_exchange_weak(count, count + 1));
   }
   return std::string(*entry);
+}
+
+std::string CaptureGate::state() const {
+  if (over()) return "recording is over";
+  std::string state = "recording";
+  if (const uint64_t limit = limit_.load(); limit != 0)
+    state += fmt::format(", {} of {} sessions", admitted_ - began_at_, limit - began_at_);
+  if (const uint64_t deadline_ns = deadline_ns_.load(), now = uv_hrtime(); deadline_ns > now)
+    state += fmt::format(", ends in {} min", (deadline_ns - now) / 60'000'000'000 + 1);
+  return state;
 }
 
 void CaptureGate::ended(Verdict verdict) {

@@ -30,12 +30,15 @@ class CaptureGate {
   void ended(Verdict verdict);
   /// A line for the log once the window is over and its last session has ended; none before that, and only once.
   std::optional<std::string> closing_line();
+  /// What it is at, for a status line: "recording, 12 of 20 sessions, ends in 12 min", "recording is over".
+  std::string state() const;
   uint64_t next_icid() { return icid_.fetch_add(1) + 1; }
 
  private:
   bool over() const;
 
   std::atomic<uint64_t> limit_{0};        ///< of admitted_; 0: none
+  std::atomic<uint64_t> began_at_{0};     ///< admitted_ when the window began
   std::atomic<uint64_t> deadline_ns_{0};  ///< 0: none
   std::atomic<uint64_t> icid_{0}, admitted_{0}, finished_{0};
   std::array<std::atomic<uint64_t>, 4> verdicts_{};

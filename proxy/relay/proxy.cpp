@@ -1,14 +1,11 @@
 #include "proxy/relay/proxy.h"
 
-#include <fmt/format.h>
 #include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -16,25 +13,16 @@
 #include "capture/store/recovery.h"
 #include "capture/store/window_log.h"
 #include "config/reload.h"
+#include "proxy/relay/listeners.h"
 
 namespace smtpscope {
 namespace {
-
-std::string shown(const Endpoint& e) {
-  return e.ip.find(':') == std::string::npos ? fmt::format("{}:{}", e.ip, e.port)
-                                             : fmt::format("[{}]:{}", e.ip, e.port);
-}
 
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-Address address_of(const HostPort& at, const char* what) {
-  if (const auto address = make_address(at.host, at.port)) return *address;
-  throw std::runtime_error(fmt::format("{}: {} is no IP address", what, at.host));
 }
 
 /// One a processor that this process may use: a loop alone leaves the other half of a busy host's work to one thread.
@@ -60,17 +48,9 @@ std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::
   return context;
 }
 
-std::string cannot_listen(const ListenerSettings& listener, const Address& address, int error) {
-  const char* hint = error == EADDRINUSE ? " (ss -ltnp shows by whom)"
-                     : error == EPERM && listener.accept == Accept::tproxy
-                         ? " (\"accept\": \"tproxy\" needs root or CAP_NET_ADMIN)"
-                         : "";
-  return fmt::format("cannot listen on {}: {}{}", shown(endpoint_of(address)), std::strerror(error), hint);
-}
-
 }  // namespace
 
-Proxy::Proxy(const Settings& settings, CaptureGate::Match match) {
+Proxy::Proxy(const Settings& settings, CaptureGate::Match match, InheritedSockets inherited) {
   raise_descriptor_limit();
   const auto context = context_of(settings, std::move(match));
   const auto now =
@@ -88,26 +68,10 @@ Proxy::Proxy(const Settings& settings, CaptureGate::Match match) {
   const RecoveryReport recovered = recover(settings.store.path, context_->instance);
   for (const std::string& problem : recovered.problems) spdlog::warn("recovery: {}", problem);
   const uint32_t count = settings.workers > 0 ? settings.workers : workers_by_default();
-  std::vector<std::vector<Fd>> sockets(count);
-  for (const ListenerSettings& listener : settings.listeners) {
-    const Address address = address_of(listener.address, "listener");
-    if (const int error = port_taken(address, listener.accept == Accept::tproxy); error != 0)
-      throw std::runtime_error(cannot_listen(listener, address, error));
-  }
-  for (const ListenerSettings& listener : settings.listeners) {
-    Address address = address_of(listener.address, "listener");
-    for (uint32_t i = 0; i < count; ++i) {
-      const int fd = listen_on(address, listener.accept == Accept::tproxy);
-      if (fd < 0) throw std::runtime_error(cannot_listen(listener, address, -fd));
-      if (i == 0) {
-        address = local_address(fd);  // a port of 0 is now a number, the same for all workers
-        addresses_.push_back(shown(endpoint_of(address)));
-      }
-      sockets[i].emplace_back(fd);
-    }
-  }
-  for (uint32_t i = 0; i < count; ++i)
-    workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets[i]), count));
+  Listeners listeners = open_listeners(settings, count, inherited);
+  addresses_ = std::move(listeners.addresses);
+  for (auto& sockets : listeners.of_worker)
+    workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets), count));
 }
 
 Proxy::~Proxy() = default;
@@ -156,6 +120,18 @@ void Proxy::drain() {
 }
 void Proxy::end_now(const char* cause) {
   for (auto& worker : workers_) worker->end_now(cause);
+}
+std::vector<int> Proxy::listening_sockets() const {
+  std::vector<int> all;
+  if (draining_) return all;
+  for (const auto& worker : workers_)
+    for (const int fd : worker->listening_sockets()) all.push_back(fd);
+  return all;
+}
+std::vector<const Pulse*> Proxy::pulses() const {
+  std::vector<const Pulse*> pulses;
+  for (const auto& worker : workers_) pulses.push_back(&worker->pulse());
+  return pulses;
 }
 std::vector<size_t> Proxy::recorder_backlogs() const {
   std::vector<size_t> backlogs;

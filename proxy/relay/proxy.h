@@ -9,6 +9,7 @@
 #include "capture/store/instance.h"
 #include "config/checks.h"
 #include "config/settings.h"
+#include "proxy/net/inherited_sockets.h"
 #include "proxy/relay/worker.h"
 
 namespace smtpscope {
@@ -16,8 +17,9 @@ namespace smtpscope {
 class Proxy {
  public:
   /// `match` decides whose sessions are captured. Throws std::runtime_error with a sentence for the operator if a
-  /// listener cannot be opened or an address makes no sense.
-  Proxy(const Settings& settings, CaptureGate::Match match);
+  /// listener cannot be opened or an address makes no sense. Listeners that are among `inherited` are not opened but
+  /// taken from there.
+  Proxy(const Settings& settings, CaptureGate::Match match, InheritedSockets inherited = {});
   ~Proxy();
 
   void start();
@@ -34,6 +36,12 @@ class Proxy {
   bool done() const;
   /// Does it accept connections?
   bool accepts() const { return started_ && !draining_; }
+  /// All that it listens on, to be handed over to another process; none once it drains. They stay its own.
+  std::vector<int> listening_sockets() const;
+  /// Of each worker's loop.
+  std::vector<const Pulse*> pulses() const;
+  /// Of the window of recording, for a status line.
+  std::string recording_state() const { return context_->gate->state(); }
   const HeaderRefusals& refusals() const { return *context_->refusals; }
   RelayMetrics& metrics() const { return *context_->metrics; }
   /// Of each worker, bytes that wait for its recorder.

@@ -39,7 +39,7 @@ Worker& worker_of(T* handle) {
 
 }  // namespace
 
-Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners, uint32_t workers)
+Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners, uint32_t workers)
     : context_(std::move(context)), queue_(workers) {
   if (uv_loop_init(&loop_) != 0) throw std::runtime_error("no event loop: out of descriptors or memory");
   auto wake = std::make_unique<uv_async_t>();
@@ -52,14 +52,15 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> list
   flush_timer_ = make_timer(&loop_, this);
   resume_timer_ = make_timer(&loop_, this);
   look_timer_ = make_timer(&loop_, this);
+  pulse_timer_ = make_timer(&loop_, this);
   poller_ = std::make_unique<Poller>(&Session::on_ready);
   poller_->watch_loop(&loop_);
-  for (Fd& fd : listeners) {
+  for (ListeningSocket& socket : listeners) {
     Listener listener;
-    listener.index = listeners_.size();
+    listener.index = socket.index;
     listener.accept = context_->settings.listeners[listener.index].accept;
-    listener.own = local_address(fd.get());
-    listener.fd = std::move(fd);
+    listener.own = local_address(socket.fd.get());
+    listener.fd = std::move(socket.fd);
     if (listener.accept == Accept::proxy_protocol && !header_wait_)
       header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
@@ -76,6 +77,12 @@ void Worker::start() {
     listener.poll = make_poll(&loop_, listener.fd.get(), &listener);
     listen(listener);
   }
+  uv_timer_start(
+      pulse_timer_.get(),
+      [](uv_timer_t* t) {
+        if (t->data) worker_of(t).pulse_.beat();
+      },
+      0, Pulse::kEveryMs);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -88,6 +95,7 @@ void Worker::run() {
     graveyard_.clear();
   }
   uv_run(&loop_, UV_RUN_DEFAULT);  // closes what is left
+  pulse_.end();
   assert(sessions_.empty());
   [[maybe_unused]] const int left = uv_loop_close(&loop_);
   assert(left == 0);
@@ -99,6 +107,12 @@ void Worker::run() {
 
 void Worker::join() {
   if (thread_.joinable()) thread_.join();
+}
+
+std::vector<int> Worker::listening_sockets() const {
+  std::vector<int> sockets;
+  for (const Listener& listener : listeners_) sockets.push_back(listener.fd.get());
+  return sockets;
 }
 
 void Worker::wake() {
@@ -167,6 +181,7 @@ void Worker::stop_if_done() {
   flush_timer_.reset();
   resume_timer_.reset();
   look_timer_.reset();
+  pulse_timer_.reset();
   dns_.reset();
   old_dns_.reset();
   poller_.reset();

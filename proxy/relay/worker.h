@@ -24,6 +24,8 @@
 #include "proxy/relay/header_refusals.h"
 #include "proxy/relay/header_wait.h"
 #include "proxy/relay/incoming.h"
+#include "proxy/relay/listeners.h"
+#include "proxy/relay/pulse.h"
 #include "proxy/relay/recorder.h"
 #include "proxy/relay/relay_metrics.h"
 #include "proxy/relay/session.h"
@@ -45,9 +47,9 @@ struct RelayContext {
 
 class Worker {
  public:
-  /// Takes over listening sockets, one for each of settings.listeners, in their order. One of `workers`, which share
-  /// what may be held in memory. Throws std::runtime_error if libuv has no loop to give.
-  Worker(std::shared_ptr<const RelayContext> context, std::vector<Fd> listeners, uint32_t workers);
+  /// Takes over listening sockets. One of `workers`, which share what may be held in memory. Throws std::runtime_error
+  /// if libuv has no loop to give.
+  Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners, uint32_t workers);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -64,6 +66,10 @@ class Worker {
   bool done() const { return done_.load(); }
   /// From any thread: bytes that wait for the recorder.
   size_t recorder_backlog() const { return queue_.pending(); }
+  /// From any thread.
+  const Pulse& pulse() const { return pulse_; }
+  /// From the thread that calls drain(), before it does: until then they do not change.
+  std::vector<int> listening_sockets() const;
 
   // For sessions and what waits to become one, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
@@ -115,7 +121,7 @@ class Worker {
   uv_loop_t loop_{};
   std::mutex wake_mutex_;  ///< guards wake_ against the end of the loop
   UvPtr<uv_async_t> wake_;
-  UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
+  UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_, pulse_timer_;
   std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
   std::unique_ptr<ReverseDns> old_dns_;      ///< of the context before, for look-ups under way
   std::unique_ptr<Poller> poller_;           ///< of the sessions' sockets
@@ -134,6 +140,7 @@ class Worker {
 
   std::mutex next_mutex_;
   std::shared_ptr<const RelayContext> next_context_;  ///< null: none waits
+  Pulse pulse_;
   std::atomic<bool> drain_requested_{false}, done_{false};
   std::atomic<const char*> end_requested_{nullptr};
   std::thread thread_;

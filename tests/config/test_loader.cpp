@@ -157,7 +157,7 @@ TEST_CASE("each mistake is named with its line and column") {
       {"{\"a\\u001bb\": 1}",
        "f:1:2: /a\\x1Bb: unknown key; known here are \"listeners\", \"gateway\", \"capture\", \"divert\", "
        "\"starttls\", \"store\", "
-       "\"control\", \"dns\", \"log\", \"workers\", \"drain\""},
+       "\"control\", \"dns\", \"log\", \"workers\", \"drain\", \"upgrade_drain\", \"user\""},
   };
   for (const Row& row : rows) CHECK(error_of(row.text) == row.error);
 }
@@ -168,7 +168,7 @@ TEST_CASE("all mistakes are told, in the order of the file, up to twenty") {
         "f:2:2: /x: unknown key; known here are \"listeners\", \"gateway\", \"capture\", \"divert\", \"starttls\", "
         "\"store\", "
         "\"control\", \"dns\", "
-        "\"log\", \"workers\", \"drain\"\n"
+        "\"log\", \"workers\", \"drain\", \"upgrade_drain\", \"user\"\n"
         "f:3:11: /drain: must be a text like \"10s\" or \"2m\", not 1\n"
         "f:3:14: /workers: this key stands here twice; the first is in line 1");
   std::string many = "{\"capture\": {\"senders\": [1";

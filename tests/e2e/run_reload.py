@@ -85,6 +85,8 @@ async def broken(scope, figures):
     for text, told in (("{\n \"capture\": {\n  \"sesions\": 1\n }\n}", f"{scope.file}:3:3: /capture/sesions: unknown key"),
                        ("{\n \"gateway\": ", f"{scope.file}:2:"),
                        (json.dumps(scope.base | {"starttls": {"mode": "hide"}}, indent=1), ": /starttls/mode: \"hide\" is not"),
+                       (json.dumps(scope.base | {"gateway": scope.base["gateway"] | {"present": "sender"}}, indent=1),
+                        "/gateway/present: \"sender\" needs CAP_NET_ADMIN, which this process gave up"),
                        ("{\"capture\": {\"senders\": [\"127.0.8.2\"]}}", "/gateway/address: no gateway")):
         scope.file.write_text(text)
         log = await scope.reload(REFUSED)

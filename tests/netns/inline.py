@@ -1,11 +1,13 @@
 """smtpscope inline on the host in the middle: its configuration, `smtpscope divert`, and `smtpscope run`."""
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 from lib import store
+from lib.service import children
 from topology import CAPTURED, CAPTURED_TOO, EXCLUDED, GATEWAY, run
 
 
@@ -44,10 +46,15 @@ class Inline:
     def status(self):
         return json.loads(self.divert("status", "--json", status=None)[0])
 
-    def start(self):
+    def start(self, *more, program=None, env=None):
+        """`more`: options of `run`; `program`: what is run in its place."""
+        program = program or [self.binary, "run", "--config", str(self.config)]
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*self.net.inside("middle"), self.binary, "run", "--config", str(self.config)],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.net.inside("middle"), *program, *more], stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, env=env)
+        return self.wait_listening()
+
+    def wait_listening(self):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log()
@@ -62,13 +69,17 @@ class Inline:
 
     def kill(self):
         if self.process:
+            left = children(self.process.pid)  # of a watchdog
             self.process.kill()
             self.process.wait()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
             self.process = None
 
-    def stop(self):
+    def stop(self, signalled=False):
         if self.process:
-            self.process.terminate()
+            if not signalled:
+                self.process.terminate()
             status = self.process.wait(30)
             self.process = None
             assert status == 0, f"smtpscope ended with {status}: {self.log()}"

@@ -84,7 +84,8 @@ class Delivery:
 
     @staticmethod
     async def _expect(reader, code):
-        line = await reader.readline()
+        while (line := await reader.readline())[3:4] == b"-":
+            pass
         if not line:
             raise ConnectionError("closed by the other side")
         assert line.startswith(code), f"{line!r} where {code!r} was due"

@@ -32,6 +32,18 @@ TEST_CASE("alive, ready and counted; all else is not there") {
   for (const char* path : {"/", "/livez/", "/Metrics", "/../livez"}) CHECK(ask("GET", path).status == 404);
 }
 
+TEST_CASE("a process in which a loop hangs is neither alive nor ready, and says what hangs; it still counts") {
+  const auto hung = [](const char* path) {
+    return control_response(
+        {"GET", path, ""}, kToken, true, [] { return std::string("counts\n"); }, "worker 1 hangs");
+  };
+  for (const char* path : {"/livez", "/readyz"}) {
+    CHECK(hung(path).status == 503);
+    CHECK(hung(path).body == "worker 1 hangs\n");
+  }
+  CHECK(hung("/metrics").status == 200);
+}
+
 TEST_CASE("what would change something needs the token, and nobody has one where none is set") {
   for (const char* method : {"POST", "PUT", "DELETE", "PATCH"}) {
     CHECK(ask(method, "/livez").status == 401);
