@@ -179,6 +179,7 @@ void Watchdog::judge(uint64_t took_ms) {
 }
 
 void Watchdog::reap() {
+  hear();  // what the dead have said: a process that was replaced may end as soon as it has named the next one
   int status = 0;
   for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
     if (pid == child_) {
