@@ -34,7 +34,8 @@ TEST_CASE("alive, ready and counted; all else is not there") {
 
 TEST_CASE("a process in which a loop hangs is neither alive nor ready, and says what hangs; it still counts") {
   const auto hung = [](const char* path) {
-    return control_response({"GET", path, ""}, kToken, true, [] { return std::string("counts\n"); }, "worker 1 hangs");
+    return control_response(
+        {"GET", path, ""}, kToken, true, [] { return std::string("counts\n"); }, "worker 1 hangs");
   };
   for (const char* path : {"/livez", "/readyz"}) {
     CHECK(hung(path).status == 503);
