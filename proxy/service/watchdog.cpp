@@ -104,7 +104,7 @@ int Watchdog::run() {
     while (read(signals_.get(), &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal))
       on_signal(static_cast<int>(signal.ssi_signo));
     judge(now_ms() - before);
-    if (child_ == 0 && !over_ && now_ms() >= start_at_ms_) start();
+    if (child_ == 0 && !stop_asked_ && !over_ && now_ms() >= start_at_ms_) start();
   }
   return exit_code_;
 }

@@ -56,7 +56,8 @@ TEST_CASE("without others' sockets each worker gets one of its own, on the port 
     REQUIRE(sockets.size() == 1);
     CHECK(port_of(sockets[0].fd) == port_of(opened.of_worker[0][0].fd));
   }
-  CHECK(opened.addresses == std::vector<std::string>{"127.0.0.1:" + std::to_string(port_of(opened.of_worker[0][0].fd))});
+  CHECK(opened.addresses ==
+        std::vector<std::string>{"127.0.0.1:" + std::to_string(port_of(opened.of_worker[0][0].fd))});
 }
 
 TEST_CASE("all sockets of another process are taken over, however many workers either has") {
@@ -76,7 +77,8 @@ TEST_CASE("all sockets of another process are taken over, however many workers e
   }
 }
 
-TEST_CASE("what waits in the queue of a socket that was handed over is not lost when the other process closes its own") {
+TEST_CASE(
+    "what waits in the queue of a socket that was handed over is not lost when the other process closes its own") {
   uint16_t port = 0;
   std::vector<Fd> theirs = some(2, port);
   std::vector<Fd> ours;

@@ -165,6 +165,7 @@ TEST_CASE("a watchdog that waits for another process does not wait for this one"
 TEST_CASE("no manager, or a name that makes no sense: nobody is told") {
   CHECK_FALSE(Notifier::from_environment().has_manager());
   CHECK(Notifier::from_environment().tell("READY=1\n"));
-  for (const std::string& name : {std::string(), std::string("@"), std::string("relative"), "/" + std::string(200, 'x')})
+  for (const std::string& name :
+       {std::string(), std::string("@"), std::string("relative"), "/" + std::string(200, 'x')})
     CHECK_FALSE(notify_address(name));
 }
