@@ -104,7 +104,7 @@ int Watchdog::run() {
     while (read(signals_.get(), &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal))
       on_signal(static_cast<int>(signal.ssi_signo));
     judge(now_ms() - before);
-    if (child_ == 0 && !over_ && now_ms() >= start_at_ms_) start();
+    if (child_ == 0 && !stop_asked_ && !over_ && now_ms() >= start_at_ms_) start();
   }
   return exit_code_;
 }
@@ -179,6 +179,7 @@ void Watchdog::judge(uint64_t took_ms) {
 }
 
 void Watchdog::reap() {
+  hear();  // what the dead have said: a process that was replaced may end as soon as it has named the next one
   int status = 0;
   for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
     if (pid == child_) {

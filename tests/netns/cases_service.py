@@ -76,7 +76,7 @@ def upgraded_under_load(c):
     try:
         for number in range(3):
             c.inline.process.send_signal(signal.SIGUSR2)
-            wait_for(lambda n=number: c.inline.log().count("has taken over") == n + 1, c.inline.log)
+            wait_for(lambda n=number: c.inline.log_path.read_text().count("has taken over") == n + 1, c.inline.log)
             time.sleep(0.3)
     finally:
         stop.set()

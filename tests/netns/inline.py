@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from lib import store
-from lib.service import children
+from lib.service import children, status_of
 from topology import CAPTURED, CAPTURED_TOO, EXCLUDED, GATEWAY, run
 
 
@@ -80,7 +80,11 @@ class Inline:
         if self.process:
             if not signalled:
                 self.process.terminate()
-            status = self.process.wait(30)
+            try:
+                status = self.process.wait(90)
+            except subprocess.TimeoutExpired:
+                left = {pid: status_of(pid).get("State") for pid in (self.process.pid, *children(self.process.pid))}
+                raise AssertionError(f"smtpscope does not end: {left}\n{self.log()}") from None
             self.process = None
             assert status == 0, f"smtpscope ended with {status}: {self.log()}"
 
