@@ -3,18 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
-#include <exception>
-#include <utility>
 
 #include "config/units.h"
-#include "proxy/control/control.h"
-#include "proxy/control/metrics.h"
-#include "proxy/version.h"
 
 namespace smtpscope {
-
-Supervisor::Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token)
-    : proxy_(proxy), reload_(std::move(reload)), listener_(std::move(listener)), token_(std::move(token)) {}
 
 namespace {
 
@@ -41,32 +33,13 @@ int Supervisor::run() {
   uv_signal_start(&term_, on_stop, SIGTERM);
   uv_signal_start(&interrupt_, on_stop, SIGINT);
   uv_signal_start(
-      &hang_up_,
-      [](uv_signal_t* s, int) {
-        if (auto& self = *static_cast<Supervisor*>(s->data); !self.draining_) self.reload_();
-      },
-      SIGHUP);
+      &hang_up_, [](uv_signal_t* s, int) { static_cast<Supervisor*>(s->data)->control_.reload(); }, SIGHUP);
   mask_hang_up(SIG_UNBLOCK);
   proxy_.start();
-  if (listener_) serve();
+  control_.begin(&loop_);
   uv_run(&loop_, UV_RUN_DEFAULT);
   proxy_.join();
   return uv_loop_close(&loop_);
-}
-
-void Supervisor::serve() {
-  try {
-    server_ = std::make_unique<HttpServer>(&loop_, std::move(listener_),
-                                           [this](const HttpRequest& request) { return respond(request); });
-  } catch (const std::exception& e) {
-    spdlog::error("{}; mail goes on without it", e.what());
-  }
-}
-
-HttpResponse Supervisor::respond(const HttpRequest& request) const {
-  return control_response(request, token_, proxy_.accepts(), [this] {
-    return metrics_text({proxy_.metrics(), proxy_.refusals(), proxy_.recorder_backlogs(), version()});
-  });
 }
 
 void Supervisor::on_stop() {
@@ -79,6 +52,7 @@ void Supervisor::on_stop() {
   drain_ms_ = proxy_.settings().drain_ms;
   began_ = uv_now(&loop_);
   spdlog::info("stopping: no new sessions; those in progress have {} to finish", format_duration_ms(drain_ms_));
+  control_.drain();
   proxy_.drain();
   uv_timer_start(
       &timer_, [](uv_timer_t* t) { static_cast<Supervisor*>(t->data)->on_timer(); }, 5, 20);
@@ -90,7 +64,7 @@ void Supervisor::on_timer() {
     proxy_.end_now("drain");
   }
   if (!proxy_.done()) return;
-  server_.reset();
+  control_.end();
   for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&term_), reinterpret_cast<uv_handle_t*>(&interrupt_),
                               reinterpret_cast<uv_handle_t*>(&hang_up_), reinterpret_cast<uv_handle_t*>(&timer_)})
     uv_close(handle, nullptr);

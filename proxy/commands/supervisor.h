@@ -1,24 +1,18 @@
-// The main loop of `run`: signals, the control address, and the workers' end.
+// The main loop of `run`: signals, the control plane, and the workers' end.
 #pragma once
 
 #include <uv.h>
 
 #include <cstdint>
-#include <functional>
-#include <memory>
-#include <string>
 
-#include "proxy/control/http_server.h"
-#include "proxy/net/socket.h"
+#include "proxy/control/control_plane.h"
 #include "proxy/relay/proxy.h"
 
 namespace smtpscope {
 
 class Supervisor {
  public:
-  /// `reload` is called at SIGHUP. `listener` is that of the control address, none if there is none to be; `token` of
-  /// those who may change something there, empty if there is none.
-  Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token);
+  Supervisor(Proxy& proxy, ControlPlane& control) : proxy_(proxy), control_(control) {}
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -28,19 +22,14 @@ class Supervisor {
   int run();
 
  private:
-  void serve();
-  HttpResponse respond(const HttpRequest& request) const;
   void on_stop();
   void on_timer();
 
   Proxy& proxy_;
-  std::function<void()> reload_;
-  Fd listener_;
-  std::string token_;
+  ControlPlane& control_;
   uv_loop_t loop_{};
   uv_signal_t term_{}, interrupt_{}, hang_up_{};
   uv_timer_t timer_{};
-  std::unique_ptr<HttpServer> server_;
   bool draining_ = false, forced_ = false;
   uint64_t began_ = 0, drain_ms_ = 0;
 };
