@@ -289,9 +289,12 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
   for (const ChangedSetting& s : state.settings)
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
-  if (intent != nullptr && describe(*intent) != state.intent)
+  const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
+  if (somebody && describe(*intent) != state.intent)
     differs(
         "the configuration, or the windows that are open, want something else by now: `divert on` brings it in force");
+  if (intent != nullptr && !somebody && status.senders > 0)
+    differs("no window is open any more, but its senders are still diverted; they are not recorded: `divert off`");
   return status;
 }
 
