@@ -30,7 +30,8 @@ struct OpenWindows {
 
 OpenWindows open_windows(const std::string& body) {
   OpenWindows out;
-  for (const json& window : json::parse(body).at("windows")) {
+  const json told = json::parse(body);
+  for (const json& window : told.at("windows")) {
     const json& left = window.at("left_ms");
     // An end that is a moment away is still an end.
     const uint64_t left_s =

@@ -91,10 +91,11 @@ std::string counts_text(uint64_t sessions, uint64_t limit, const json& w) {
   return text + of;
 }
 
+/// Of a window that is open somebody may still come.
 std::string absent_text(const json& w) {
   const json& absent = w.at("absent");
   if (!absent.is_array() || absent.empty()) return {};
-  return listed(absent) + (w.at("connections").get<uint64_t>() > 0
+  return listed(absent) + (w.at("connections").get<uint64_t>() > 0 || w.at("state") != "ended"
                                ? ""
                                : " (nobody at all connected to the proxy in that time: do senders' connections lead to "
                                  "it?)");
@@ -215,7 +216,7 @@ std::string window_text(const json& w) {
   const uint64_t limit = w.at("limit").is_number() ? w.at("limit").get<uint64_t>() : 0;
   line("sessions", counts_text(w.at("sessions").get<uint64_t>(), limit, w));
   line("broke", codes_text(w));
-  line("never came", absent_text(w));
+  line(state == "ended" ? "never came" : "not yet", absent_text(w));
   line("look first", text_of("look_first"));
   return out;
 }

@@ -225,7 +225,8 @@ def windows_divert(c):
     send(c.net, captured)
     assert {t["sender"]["ip"] for t in c.inline.transcripts(2)} == {stranger, captured}
     for number in ("1", "config"):
-        c.inline.window("close", number)
+        closed, said = c.inline.window("close", number)
+        assert closed["state"] == "ended" and not said, (closed, said, c.inline.status())
     assert c.inline.status()["senders"] == 0 and not c.inline.status()["differences"], c.inline.status()
     mail = send(c.net, captured)
     seen_by_gateway(c.postfix, mail.address)

@@ -69,6 +69,9 @@ TEST_CASE("where nobody connected at all, the path itself is in doubt") {
   WindowFacts f = facts();
   f.stored.tally = WindowTally();
   f.in_progress = 0;
+  CHECK_FALSE(has(window_text(window_json(f)), "nobody at all connected"));  // somebody may still come
+  f.stored.ended_by = "time";
+  CHECK(has(window_text(window_json(f)), "never came  203.0.113.0/24"));
   CHECK(has(window_text(window_json(f)), "nobody at all connected"));
   f.stored.window.senders = {"any"};
   CHECK(absent_entries(f) == std::vector<std::string>{"any"});
