@@ -220,7 +220,7 @@ def windows_divert(c):
     c.inline.window("close", opened["id"])
     assert c.inline.status()["senders"] == before
     mail = Mail(c.net, stranger).envelope()
-    assert stranger not in c.net.run("middle", "ss", "-Htan").stdout
+    assert stranger not in c.net.run("middle", "ss", "-Htn", "state", "established").stdout
     mail.finish()
     send(c.net, captured)
     assert {t["sender"]["ip"] for t in c.inline.transcripts(2)} == {stranger, captured}
