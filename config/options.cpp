@@ -71,7 +71,9 @@ constexpr std::array<Option, 25> kOptions{{
     {.pointer = "/capture/senders",
      .kind = OptionKind::senders,
      .field = SMTPSCOPE_FIELD(s.capture.senders),
-     .help = "Whose sessions are recorded; all others are relayed and leave no trace. \"any\" is everyone."},
+     .help =
+         "Whose sessions are recorded; all others are relayed and leave no trace. \"any\" is everyone, [] is nobody "
+         "until a window is opened (`smtpscope window open`)."},
     {.pointer = "/capture/exclude",
      .kind = OptionKind::senders,
      .field = SMTPSCOPE_FIELD(s.capture.exclude),
@@ -131,8 +133,9 @@ constexpr std::array<Option, 25> kOptions{{
     {.pointer = "/control/listen",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.control.listen),
-     .help = "Address and port, best on 127.0.0.1, on which a running proxy answers HTTP: /livez, /readyz and /metrics "
-             "(Prometheus). Without it there is none."},
+     .help = "Address and port, best on 127.0.0.1, on which a running proxy answers HTTP: /livez, /readyz, /metrics "
+             "(Prometheus), /windows and /reload. Without it there is none; commands on this host reach the proxy by a "
+             "socket in the store."},
     {.pointer = "/control/token_file",
      .kind = OptionKind::text,
      .field = SMTPSCOPE_FIELD(s.control.token_file),
@@ -199,7 +202,7 @@ constexpr std::array<OptionSection, 9> kSections{{
     {"/divert", "What `smtpscope divert` asks of the kernel, besides whom \"capture\" names."},
     {"/starttls", "Encrypted sessions."},
     {"/store", "Where recordings and transcripts go, and for how long."},
-    {"/control", "Health checks and metrics of a running proxy."},
+    {"/control", "Health checks, metrics and windows of a running proxy."},
     {"/dns", "The proxy's own look-ups."},
     {"/log", "The log on stderr."},
 }};

@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     smtpscope::register_summary(app, exit_code);
     smtpscope::register_analyze(app, exit_code);
     smtpscope::register_explain(app, exit_code);
+    smtpscope::register_window(app, exit_code);
     smtpscope::register_divert(app, exit_code);
     smtpscope::register_config(app, exit_code);
 

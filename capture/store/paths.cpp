@@ -67,6 +67,7 @@ std::string senders_path(std::string_view store) { return join(store, "senders")
 std::string run_path(std::string_view store) { return join(store, "run"); }
 std::string index_path(std::string_view store) { return join(store, "index.sqlite"); }
 std::string windows_path(std::string_view store) { return join(store, "windows.log"); }
+std::string debug_windows_path(std::string_view store) { return join(store, "windows"); }
 
 std::error_code make_private_directories(const std::string& path) noexcept {
   try {

@@ -4,7 +4,10 @@
 //   <store>/senders/<source ip>/<YYYY-MM-DD>.pcapng   their recording
 //   <store>/run/<instance>                            a running process each, see instance.h
 //   <store>/windows.log                               when it listened, for whom, see window_log.h
-//   <store>/index.sqlite                              a cache, see index.h; may be deleted at any time
+//   <store>/windows/                                  debug windows that were opened, see debug_windows.h
+//   <store>/control.sock                              where a running proxy is asked, see
+//   proxy/control/control_socket.h <store>/index.sqlite                              a cache, see index.h; may be
+//   deleted at any time
 #pragma once
 
 #include <cstdint>
@@ -30,6 +33,7 @@ std::string senders_path(std::string_view store);
 std::string run_path(std::string_view store);
 std::string index_path(std::string_view store);
 std::string windows_path(std::string_view store);
+std::string debug_windows_path(std::string_view store);
 
 /// Creates `path` and what is missing above it, each 0700. What exists keeps its mode.
 std::error_code make_private_directories(const std::string& path) noexcept;

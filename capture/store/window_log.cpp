@@ -24,10 +24,14 @@ void append_list(std::string& line, std::string_view key, const std::vector<std:
   line += ']';
 }
 
-std::string begin_of_line(std::string_view instance, std::string_view event, int64_t at_us) {
+std::string begin_of_line(std::string_view instance, std::string_view event, int64_t at_us, std::string_view window) {
   std::string line = "{\"schema\":\"" + std::string(kSchema) + "\",\"instance\":";
   append_json_string(line, instance);
   line += ",\"event\":\"" + std::string(event) + "\",\"at\":\"" + iso_utc(at_us) + '"';
+  if (!window.empty()) {
+    line += ",\"window\":";
+    append_json_string(line, window);
+  }
   return line;
 }
 
@@ -56,6 +60,7 @@ Line read_line(std::string_view text) {
     if (key == "schema") line.schema = json_text_of(value);
     if (key == "event") line.event = json_text_of(value);
     if (key == "instance") line.window.instance = json_text_of(value);
+    if (key == "window") line.window.window = json_text_of(value);
     if (key == "at") line.at_us = parse_iso_utc(json_text_of(value)).value_or(-1);
     if (key == "listen") line.window.listen = strings(value);
     if (key == "senders") line.window.senders = strings(value);
@@ -71,7 +76,7 @@ Line read_line(std::string_view text) {
 
 std::error_code log_window_begin(std::string_view store, const RecordingWindow& w) noexcept {
   try {
-    std::string line = begin_of_line(w.instance, "listening", w.from_us);
+    std::string line = begin_of_line(w.instance, "listening", w.from_us, w.window);
     append_list(line, ",\"listen\":[", w.listen);
     append_list(line, ",\"senders\":[", w.senders);
     append_list(line, ",\"exclude\":[", w.exclude);
@@ -82,9 +87,10 @@ std::error_code log_window_begin(std::string_view store, const RecordingWindow& 
   }
 }
 
-std::error_code log_window_end(std::string_view store, std::string_view instance, int64_t at_us) noexcept {
+std::error_code log_window_end(std::string_view store, std::string_view instance, int64_t at_us,
+                               std::string_view window) noexcept {
   try {
-    return append(store, begin_of_line(instance, "stopped", at_us));
+    return append(store, begin_of_line(instance, "stopped", at_us, window));
   } catch (const std::bad_alloc&) {
     return std::make_error_code(std::errc::not_enough_memory);
   }
@@ -105,7 +111,7 @@ std::vector<RecordingWindow> read_windows(std::string_view store, int64_t now_us
         told.push_back(false);
       } else if (line.event == "stopped") {
         for (size_t i = windows.size(); i-- > 0;) {
-          if (windows[i].instance != line.window.instance) continue;
+          if (windows[i].instance != line.window.instance || windows[i].window != line.window.window) continue;
           windows[i].to_us = std::max(windows[i].from_us, line.at_us);
           told[i] = true;
           break;
@@ -122,7 +128,7 @@ std::vector<RecordingWindow> read_windows(std::string_view store, int64_t now_us
       constexpr uint64_t kMostMs = uint64_t{1} << 50;
       w.to_us = std::min(w.to_us, w.from_us + static_cast<int64_t>(std::min(w.for_ms, kMostMs)) * 1000);
     }
-    if (w.sessions > 0) w.to_us = w.from_us;
+    if (w.sessions > 0 && (w.window.empty() || !told[i])) w.to_us = w.from_us;
   }
   std::stable_sort(windows.begin(), windows.end(),
                    [](const RecordingWindow& a, const RecordingWindow& b) { return a.from_us < b.from_us; });

@@ -5,10 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
+#include "capture/transcript/harmless.h"
 #include "config/checks.h"
 #include "config/loader.h"
 #include "config/reference.h"
+#include "proxy/commands/ask_command.h"
 #include "proxy/commands/locate.h"
 
 namespace smtpscope {
@@ -76,6 +79,20 @@ ExitCode config_show(const std::string& path, bool effective) {
   return print(effective_json(*settings));
 }
 
+ExitCode config_reload(const std::string& config, const std::string& store) {
+  const auto answer = ask_running_proxy(config, store, "POST", "/reload");
+  if (answer.code != ExitCode::ok) return answer.code;
+  if (answer.status != 200 && answer.status != 422) return refused(answer, ExitCode::failed);
+  const auto told = nlohmann::json::parse(answer.body, nullptr, false);
+  const char* key = answer.status == 200 ? "kept" : "faults";
+  if (!told.is_object() || !told.contains(key) || !told[key].is_array()) return refused(answer, ExitCode::failed);
+  for (const auto& message : told[key])
+    if (message.is_string()) complain(harmless(message.get<std::string>()));
+  if (answer.status == 200) return print("the configuration was loaded anew\n");
+  complain("smtpscope: the configuration was not loaded; the one before stays in force");
+  return ExitCode::config;
+}
+
 ExitCode config_schema(bool markdown) { return print(markdown ? config_markdown() : config_schema_json()); }
 
 void register_config(CLI::App& app, ExitCode& exit_code) {
@@ -83,6 +100,7 @@ void register_config(CLI::App& app, ExitCode& exit_code) {
     std::string file;
     bool effective = false;
     bool markdown = false;
+    std::string store;
   };
   const auto args = std::make_shared<Arguments>();
   CLI::App* config = app.add_subcommand("config", "Check, show and describe the configuration file");
@@ -100,6 +118,11 @@ void register_config(CLI::App& app, ExitCode& exit_code) {
   CLI::App* schema = config->add_subcommand("schema", "Print a JSON Schema of the configuration file");
   schema->add_flag("--markdown", args->markdown, "Print the reference page docs/CONFIGURATION.md instead");
   schema->callback([args, &exit_code] { exit_code = config_schema(args->markdown); });
+
+  CLI::App* reload =
+      config->add_subcommand("reload", "Have the running proxy load its configuration anew, as SIGHUP does");
+  add_store_options(*reload, args->file, args->store);
+  reload->callback([args, &exit_code] { exit_code = config_reload(args->file, args->store); });
 }
 
 }  // namespace smtpscope

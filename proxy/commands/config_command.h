@@ -17,5 +17,7 @@ ExitCode config_show(const std::string& path, bool effective);
 
 /// The JSON Schema of the file, or the reference page.
 ExitCode config_schema(bool markdown);
+/// Of the running proxy that this configuration or store leads to.
+ExitCode config_reload(const std::string& config, const std::string& store);
 
 }  // namespace smtpscope

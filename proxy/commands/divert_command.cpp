@@ -9,6 +9,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "capture/store/debug_windows.h"
 #include "capture/transcript/json_text.h"
 #include "config/checks.h"
 #include "config/loader.h"
@@ -36,8 +37,28 @@ bool print(const std::string& text) {
 
 std::string dump(const json& j) { return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
 
-/// The intent that the configuration has; none if it is not right, which is then said.
-std::optional<DivertIntent> intent_of(const DivertArguments& a) {
+int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// Debug windows that are open besides the configuration's own, as the store has them.
+std::vector<DivertWindow> stored_windows(const std::string& store) {
+  std::vector<DivertWindow> windows;
+  const int64_t now = now_us();
+  for (StoredWindow& stored : read_debug_windows(store)) {
+    stored.settle(now);
+    const DebugWindow& w = stored.window;
+    if (!stored.ended_by.empty() || w.id == kConfigWindow) continue;
+    const int64_t left_us = w.until_us == 0 ? 0 : w.until_us - now;
+    windows.push_back({w.senders, w.exclude, static_cast<uint64_t>(left_us + 999'999) / 1'000'000});
+  }
+  return windows;
+}
+
+/// The intent that the configuration has, and the windows that are open; none if it is not right, which is then said.
+/// `nobody_is_fine`: that there is nobody to divert now is no fault.
+std::optional<DivertIntent> intent_of(const DivertArguments& a, bool nobody_is_fine = false) {
   const auto path = find_config(a.config);
   if (!path) {
     say("no configuration file: `divert` takes senders, gateway and listener from it (--config FILE)");
@@ -49,7 +70,8 @@ std::optional<DivertIntent> intent_of(const DivertArguments& a) {
     fmt::print(stderr, "{}\n", settings.error());
     return std::nullopt;
   }
-  DivertPlanning plan = plan_divert(*settings);
+  DivertPlanning plan = plan_divert(*settings, stored_windows(settings->store.path));
+  if (plan.nobody && nobody_is_fine) return std::move(plan.intent);
   for (SettingsIssue& issue : contradictions(*settings)) plan.faults.push_back(std::move(issue));
   for (const SettingsIssue& issue : plan.faults)
     fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, issue.message));
@@ -57,11 +79,6 @@ std::optional<DivertIntent> intent_of(const DivertArguments& a) {
   for (const SettingsIssue& issue : plan.warnings)
     fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, "warning: " + issue.message));
   return std::move(plan.intent);
-}
-
-int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 const char* word_of(DivertStatus::Is is) {
@@ -191,7 +208,7 @@ ExitCode print_commands(const DivertArguments& a) {
 ExitCode status(const DivertArguments& a) {
   std::optional<DivertIntent> intent;
   if (!a.config.empty() || find_config("")) {
-    intent = intent_of(a);
+    intent = intent_of(a, true);
     if (!intent) return ExitCode::config;
   }
   ExitCode code = ExitCode::ok;

@@ -24,6 +24,7 @@
 #include "proxy/commands/locate.h"
 #include "proxy/commands/supervisor.h"
 #include "proxy/control/control.h"
+#include "proxy/control/control_plane.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
 #include "proxy/service/handover.h"
@@ -31,6 +32,7 @@
 #include "proxy/service/notify.h"
 #include "proxy/service/privileges.h"
 #include "proxy/service/watchdog.h"
+#include "proxy/windows/window_keeper.h"
 
 namespace smtpscope {
 namespace {
@@ -65,7 +67,10 @@ Result<Settings> settings_of(const Arguments& a) {
     settings.listeners.push_back({value("--listen", parse_host_port(listen)), Accept::direct, {}});
   if (!a.gateway.empty()) settings.gateway.address = value("--gateway", parse_host_port(a.gateway));
   if (!a.store.empty()) settings.store.path = a.store;
-  if (!a.senders.empty()) settings.capture.senders = a.senders;
+  if (a.senders == std::vector<std::string>{"none"})
+    settings.capture.senders.clear();
+  else if (!a.senders.empty())
+    settings.capture.senders = a.senders;
   if (a.sessions > 0) settings.capture.sessions = a.sessions;
   if (!a.window.empty()) settings.capture.for_ms = value("--for", parse_duration_limit_ms(a.window));
   if (!a.connect_timeout.empty())
@@ -96,9 +101,9 @@ bool refused(const Settings& settings) {
   return !faults.empty();
 }
 
-/// Whose sessions these settings capture. The error is the filter's.
-Result<CaptureGate::Match> match_of(const Settings& settings) {
-  Result<SenderFilter> filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude);
+/// Whose sessions a window with these entries captures. The error is the filter's.
+Result<CaptureGate::Match> match_of(const std::vector<std::string>& senders, const std::vector<std::string>& exclude) {
+  Result<SenderFilter> filter = SenderFilter::build(senders, exclude);
   if (!filter) return Error{filter.error()};
   for (const std::string& name : filter->unresolved())
     spdlog::warn("sender {} is a name; names are not resolved in this version, so it matches nobody", name);
@@ -118,8 +123,8 @@ std::vector<SettingsIssue> forbidden(const Settings& running, const Settings& wa
                                            missing)}};
 }
 
-/// SIGHUP: takes the settings in whole, or not at all and says why, with line and column.
-void reload(Proxy& proxy, const Arguments& arguments) {
+/// Takes the settings in whole, or not at all and says why, with line and column: in the log and in what it gives back.
+ReloadOutcome reload(Proxy& proxy, const Arguments& arguments) {
   std::string text, file;
   if (const auto found = find_config(arguments.config)) {
     file = *found;
@@ -137,13 +142,15 @@ void reload(Proxy& proxy, const Arguments& arguments) {
     if (issues.empty()) issues = faults_of(plan_reload(proxy.settings(), *settings).settings);
     if (issues.empty()) issues = forbidden(proxy.settings(), *settings);
     for (const SettingsIssue& issue : issues) faults.push_back(placed(issue));
-    const Result<CaptureGate::Match> match = match_of(*settings);
+    const Result<CaptureGate::Match> match = match_of(settings->capture.senders, settings->capture.exclude);
     if (!match) throw std::runtime_error(match.error());
     if (faults.empty()) {
-      for (const SettingsIssue& kept : proxy.reload(*settings, *match)) spdlog::warn("{}", placed(kept));
+      ReloadOutcome outcome{true, {}};
+      for (const SettingsIssue& kept : proxy.reload(*settings, *match)) outcome.messages.push_back(placed(kept));
+      for (const std::string& kept : outcome.messages) spdlog::warn("{}", kept);
       RelayMetrics::add(proxy.metrics().reloads);
       spdlog::info("configuration loaded anew: it holds for all sessions that begin from now on");
-      return;
+      return outcome;
     }
   } catch (const std::exception& e) {
     faults.emplace_back(e.what());
@@ -151,6 +158,7 @@ void reload(Proxy& proxy, const Arguments& arguments) {
   RelayMetrics::add(proxy.metrics().reloads_refused);
   for (const std::string& fault : faults) spdlog::error("{}", fault);
   spdlog::error("the configuration was not loaded; the one before stays in force");
+  return {false, std::move(faults)};
 }
 
 /// By default the recorder's memory goes back to the system and is asked for again with each batch of sessions: a
@@ -176,7 +184,7 @@ ExitCode run(const Arguments& arguments) {
   }
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
-  const Result<CaptureGate::Match> match = match_of(settings);
+  const Result<CaptureGate::Match> match = match_of(settings.capture.senders, settings.capture.exclude);
   if (!match) refuse("--sender", match.error());
   Succession succession = Succession::from_environment();
   if (const std::string why = drop_privileges(settings); !why.empty()) {
@@ -205,12 +213,15 @@ ExitCode run(const Arguments& arguments) {
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
-  return Supervisor(
-             proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token), invocation,
-             std::move(succession))
-                     .run() == 0
-             ? ExitCode::ok
-             : ExitCode::failed;
+  if (settings.capture.senders.empty())
+    spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
+  WindowKeeper windows(proxy, match_of);
+  windows.resume();
+  ControlPlane control(
+      proxy, windows, [&] { return reload(proxy, arguments); }, std::move(listener), std::move(token));
+  const int left = Supervisor(proxy, control, invocation, std::move(succession)).run();
+  windows.finish();
+  return left == 0 ? ExitCode::ok : ExitCode::failed;
 }
 
 }  // namespace
@@ -222,7 +233,9 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
   command->add_option("--listen", a->listen, "ADDR:PORT to accept senders on; may be given more than once");
   command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway");
   command->add_option("--store", a->store, "Folder for recordings and transcripts; default: /var/lib/smtpscope");
-  command->add_option("--sender", a->senders, "Whose sessions to capture: address, CIDR, range, or any (the default)");
+  command->add_option("--sender", a->senders,
+                      "Whose sessions to capture: address, CIDR, range, any (the default), or none"
+                      " until a window is opened");
   command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on")
       ->check([](const std::string& text) -> std::string {
         return text.find_first_not_of("0123456789") == std::string::npos && std::strtoull(text.c_str(), nullptr, 10) > 0

@@ -4,23 +4,15 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
-#include <exception>
-#include <utility>
 
 #include "config/units.h"
-#include "proxy/control/control.h"
-#include "proxy/control/metrics.h"
 #include "proxy/service/invocation.h"
-#include "proxy/version.h"
 
 namespace smtpscope {
 
-Supervisor::Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token,
-                       Invocation invocation, Succession succession)
+Supervisor::Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, Succession succession)
     : proxy_(proxy),
-      reload_(std::move(reload)),
-      listener_(std::move(listener)),
-      token_(std::move(token)),
+      control_(control),
       supervision_(proxy.pulses(), Notifier::from_environment(), [this] { return status(); }),
       handover_(&loop_, std::move(invocation)),
       succession_(std::move(succession)) {}
@@ -42,7 +34,7 @@ int Supervisor::run() {
         auto& self = *static_cast<Supervisor*>(s->data);
         if (self.draining_) return;
         self.supervision_.reloading();
-        self.reload_();
+        self.control_.reload();
         self.supervision_.reloaded();
       },
       SIGHUP);
@@ -50,7 +42,7 @@ int Supervisor::run() {
       &upgrade_, [](uv_signal_t* s, int) { static_cast<Supervisor*>(s->data)->on_upgrade(); }, SIGUSR2);
   hold_requests(false);
   proxy_.start();
-  if (listener_) serve();
+  control_.begin(&loop_, [this] { return supervision_.trouble(); });
   if (!succession_.under_way()) supervision_.take_charge();
   supervision_.start(&loop_, [this] { on_serving(); });
   uv_run(&loop_, UV_RUN_DEFAULT);
@@ -58,31 +50,11 @@ int Supervisor::run() {
   return uv_loop_close(&loop_);
 }
 
-void Supervisor::serve() {
-  control_socket_ = listener_.get();
-  try {
-    server_ = std::make_unique<HttpServer>(&loop_, std::move(listener_),
-                                           [this](const HttpRequest& request) { return respond(request); });
-  } catch (const std::exception& e) {
-    spdlog::error("{}; mail goes on without it", e.what());
-    control_socket_ = -1;
-  }
-}
-
-HttpResponse Supervisor::respond(const HttpRequest& request) const {
-  return control_response(
-      request, token_, proxy_.accepts(),
-      [this] {
-        return metrics_text({proxy_.metrics(), proxy_.refusals(), proxy_.recorder_backlogs(), version()});
-      },
-      supervision_.trouble());
-}
-
 std::string Supervisor::status() const {
   const RelayMetrics& m = proxy_.metrics();
   return fmt::format("{} sessions in progress, {} since the start, {} of them recorded; {}",
                      m.sessions_begun - m.sessions_ended, m.sessions_begun.load(), m.captured_begun.load(),
-                     proxy_.recording_state());
+                     control_.windows_in_short());
 }
 
 /// All workers run.
@@ -107,7 +79,7 @@ void Supervisor::on_upgrade() {
     return;
   }
   std::vector<int> sockets = proxy_.listening_sockets();
-  if (control_socket_ >= 0) sockets.push_back(control_socket_);
+  if (const int fd = control_.address_socket(); fd >= 0) sockets.push_back(fd);
   const std::string why = handover_.begin(
       sockets, [this] { on_upgraded(); },
       [this] {
@@ -126,7 +98,7 @@ void Supervisor::on_upgraded() {
   if (draining_) return;
   supervision_.hand_over(handover_.successor());
   handover_.yield();
-  server_.reset();  // from now on the new process answers there
+  control_.step_aside();
   replaced_ = true;
   const uint64_t limit_ms = proxy_.settings().upgrade_drain_ms;
   spdlog::info("upgrade: process {} has taken over; sessions in progress have {} to finish here", handover_.successor(),
@@ -138,6 +110,7 @@ void Supervisor::drain(std::optional<uint64_t> limit_ms) {
   draining_ = true;
   drain_ms_ = limit_ms;
   began_ = uv_now(&loop_);
+  control_.drain();
   proxy_.drain();
   uv_timer_start(
       &timer_, [](uv_timer_t* t) { static_cast<Supervisor*>(t->data)->on_timer(); }, 5, 20);
@@ -160,7 +133,7 @@ void Supervisor::on_timer() {
   const bool late = drain_ms_ && uv_now(&loop_) - began_ >= *drain_ms_;
   if (late && !std::exchange(forced_, true)) proxy_.end_now("drain");
   if (!proxy_.done()) return;
-  server_.reset();
+  control_.end();
   supervision_.close();
   handover_.cancel();
   succession_.close();

@@ -1,16 +1,13 @@
-// The main loop of `run`: signals, the control address, who looks after this process, an upgrade, the workers' end.
+// The main loop of `run`: signals, the control plane, who looks after this process, an upgrade, the workers' end.
 #pragma once
 
 #include <uv.h>
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 
-#include "proxy/control/http_server.h"
-#include "proxy/net/socket.h"
+#include "proxy/control/control_plane.h"
 #include "proxy/relay/proxy.h"
 #include "proxy/service/handover.h"
 #include "proxy/service/supervision.h"
@@ -19,11 +16,8 @@ namespace smtpscope {
 
 class Supervisor {
  public:
-  /// `reload` is called at SIGHUP. `listener` is that of the control address, none if there is none to be; `token` of
-  /// those who may change something there, empty if there is none. `invocation`: how an upgrade starts a new process;
-  /// `succession`: what this one got from the process before it.
-  Supervisor(Proxy& proxy, std::function<void()> reload, Fd listener, std::string token, Invocation invocation,
-             Succession succession);
+  /// `invocation`: how an upgrade starts a new process; `succession`: what this one got from the process before it.
+  Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, Succession succession);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -31,8 +25,6 @@ class Supervisor {
   int run();
 
  private:
-  void serve();
-  HttpResponse respond(const HttpRequest& request) const;
   void on_stop();
   void on_serving();
   void on_upgrade();
@@ -42,14 +34,10 @@ class Supervisor {
   void on_timer();
 
   Proxy& proxy_;
-  std::function<void()> reload_;
-  Fd listener_;
-  std::string token_;
+  ControlPlane& control_;
   uv_loop_t loop_{};
   uv_signal_t term_{}, interrupt_{}, hang_up_{}, upgrade_{};
   uv_timer_t timer_{};
-  int control_socket_ = -1;  ///< the server's; -1: none
-  std::unique_ptr<HttpServer> server_;
   Supervision supervision_;
   Handover handover_;
   Succession succession_;

@@ -14,7 +14,9 @@ WindowEnds::WindowEnds(const std::vector<RecordingWindow>& windows, int64_t newe
     Result<SenderFilter> filter = SenderFilter::build(w.senders, w.exclude);
     const bool proven = w.to_us > w.from_us;
     if (!filter) continue;
-    const int64_t least = i + 1 == windows.size() ? std::max(newest_us, w.from_us) : w.from_us;
+    const bool last = std::none_of(windows.begin() + static_cast<ptrdiff_t>(i) + 1, windows.end(),
+                                   [&](const RecordingWindow& later) { return later.window == w.window; });
+    const int64_t least = last ? std::max(newest_us, w.from_us) : w.from_us;
     ends_.push_back({std::move(*filter), proven ? w.to_us : least});
   }
 }

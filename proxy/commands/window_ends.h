@@ -16,7 +16,7 @@ class WindowEnds {
   WindowEnds(const std::vector<RecordingWindow>& windows, int64_t newest_us, int64_t limit_us);
 
   /// The end of the last window that recorded this address. One whose end is not proven reaches to the newest session
-  /// if it is the last of all, else nowhere. Without any window: the newest session.
+  /// if it is the last of all of its name, else nowhere. Without any window: the newest session.
   int64_t of(const std::string& ip) const;
 
  private:

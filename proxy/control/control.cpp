@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,7 @@ namespace smtpscope {
 namespace {
 
 constexpr size_t kLeastToken = 16, kMostToken = 1024;
+constexpr std::string_view kWindow = "/windows/";
 
 /// In a time that does not tell how much of it was right.
 bool presents(const HttpRequest& request, const std::string& token) {
@@ -36,23 +38,45 @@ HttpResponse text(int status, std::string body) {
 
 }  // namespace
 
-HttpResponse control_response(const HttpRequest& request, const std::string& token, bool accepts,
-                              const std::function<std::string()>& metrics, const std::string& trouble) {
-  if (request.method != "GET" && request.method != "HEAD") {
-    if (presents(request, token)) return text(405, "nothing can be changed here\n");
-    HttpResponse refused = text(401, "a token is needed (control.token_file)\n");
+HttpResponse control_response(const HttpRequest& request, const ControlAccess& access, const RelayHealth& health,
+                              const ControlCalls& calls) {
+  const std::string& path = request.path;
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (!reads && !access.trusted && !presents(request, access.token)) {
+    HttpResponse refused = error_response(401, "a token is needed (control.token_file)");
     refused.challenge = "Bearer realm=\"smtpscope\"";
     return refused;
   }
-  if (!trouble.empty() && (request.path == "/livez" || request.path == "/readyz")) return text(503, trouble + '\n');
-  if (request.path == "/livez") return text(200, "ok\n");
-  if (request.path == "/readyz") return accepts ? text(200, "ok\n") : text(503, "takes no connections\n");
-  if (request.path == "/metrics") {
-    HttpResponse response = text(200, metrics());
-    response.type = "text/plain; version=0.0.4; charset=utf-8";
-    return response;
-  }
-  return text(404, "there are /livez, /readyz and /metrics\n");
+  const auto only = [&](std::string_view allowed) {
+    HttpResponse refused = error_response(405, fmt::format("{} is for {} only", path, allowed));
+    refused.allow = allowed;
+    return refused;
+  };
+  const bool posts = request.method == "POST";
+  if (path == "/windows") return reads ? calls.windows() : posts ? calls.open_window(request.body) : only("GET, POST");
+  if (path.starts_with(kWindow) && path.size() > kWindow.size())
+    return request.method == "DELETE" ? calls.close_window(path.substr(kWindow.size())) : only("DELETE");
+  if (path == "/reload") return posts ? calls.reload() : only("POST");
+  const bool known = path == "/livez" || path == "/readyz" || path == "/metrics";
+  if (!known) return error_response(404, "there are /livez, /readyz, /metrics, /windows and /reload");
+  if (!reads) return only("GET, HEAD");
+  if (path != "/metrics" && !health.trouble.empty()) return text(503, health.trouble + '\n');
+  if (path == "/livez") return text(200, "ok\n");
+  if (path == "/readyz") return health.accepts ? text(200, "ok\n") : text(503, "takes no connections\n");
+  HttpResponse response = text(200, calls.metrics());
+  response.type = "text/plain; version=0.0.4; charset=utf-8";
+  return response;
+}
+
+HttpResponse json_response(int status, std::string json) {
+  HttpResponse response = text(status, std::move(json) + "\n");
+  response.type = "application/json";
+  return response;
+}
+
+HttpResponse error_response(int status, const std::string& message) {
+  const nlohmann::ordered_json body = {{"error", message}};
+  return json_response(status, body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 Result<std::string> read_token(const std::string& path) {

@@ -1,4 +1,11 @@
-// What a running proxy answers on its control address: is it alive, does it take connections, what has it counted.
+// What a running proxy answers when it is asked over HTTP: on the control address of its configuration, and on the
+// socket in its store.
+//
+//   GET    /livez, /readyz, /metrics    health, and what was counted
+//   GET    /windows                     the debug windows that are open
+//   POST   /windows                     opens one (proxy/windows/window_request.h)
+//   DELETE /windows/ID                  closes one
+//   POST   /reload                      loads the configuration anew, as SIGHUP does
 #pragma once
 
 #include <functional>
@@ -13,11 +20,34 @@
 
 namespace smtpscope {
 
-/// /livez, /readyz and /metrics, for GET and HEAD. All other methods change something, so they need the token; there is
-/// nothing yet that can be changed. `accepts`: does the relay take connections? `token` is empty where none is set.
-/// `trouble`: what hangs, empty if nothing does; then the process does not live.
-HttpResponse control_response(const HttpRequest& request, const std::string& token, bool accepts,
-                              const std::function<std::string()>& metrics, const std::string& trouble = {});
+/// What stands behind the answers.
+struct ControlCalls {
+  std::function<std::string()> metrics;
+  std::function<HttpResponse()> windows;
+  std::function<HttpResponse(const std::string& body)> open_window;
+  std::function<HttpResponse(const std::string& id)> close_window;
+  std::function<HttpResponse()> reload;
+};
+
+/// Who may change something: whoever is let in (`trusted`), or who presents the token. Empty: nobody has one.
+struct ControlAccess {
+  bool trusted = false;
+  std::string token{};
+};
+
+/// How the relay is: does it take connections, and what hangs (empty if nothing does; else the process does not live).
+struct RelayHealth {
+  bool accepts = true;
+  std::string trouble{};
+};
+
+HttpResponse control_response(const HttpRequest& request, const ControlAccess& access, const RelayHealth& health,
+                              const ControlCalls& calls);
+
+/// An answer in JSON.
+HttpResponse json_response(int status, std::string json);
+/// {"error": "..."}
+HttpResponse error_response(int status, const std::string& message);
 
 /// The token in a file: its first line, at least 16 visible characters. The error says what is wrong with it.
 Result<std::string> read_token(const std::string& path);

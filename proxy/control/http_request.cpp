@@ -19,6 +19,7 @@ HttpRequestReader::HttpRequestReader() {
   settings_.on_header_field = on_field;
   settings_.on_header_field_complete = on_field_complete;
   settings_.on_header_value = on_value;
+  settings_.on_headers_complete = on_head_complete;
   settings_.on_body = on_body;
   settings_.on_message_complete = on_complete;
   llhttp_init(&parser_, HTTP_REQUEST, &settings_);
@@ -27,13 +28,18 @@ HttpRequestReader::HttpRequestReader() {
 
 HttpRequestReader::State HttpRequestReader::feed(std::string_view bytes) {
   if (state_ != State::incomplete || bytes.empty()) return state_;
-  const size_t room = kMaxHead - fed_;
-  const bool too_large = bytes.size() > room;
-  bytes = bytes.substr(0, room);
-  fed_ += bytes.size();
-  const llhttp_errno_t error = llhttp_execute(&parser_, bytes.data(), bytes.size());
-  if (state_ == State::complete) return state_;  // it pauses there, and says so by an error
-  if (error != HPE_OK || too_large) state_ = State::bad;
+  while (!bytes.empty() && state_ == State::incomplete) {
+    // A head is fed only so far as it may go; of a body it is known how long it is.
+    const size_t room = in_body_ ? bytes.size() : kMaxHead - fed_;
+    if (room == 0) return state_ = State::bad;
+    const std::string_view piece = bytes.substr(0, room);
+    const size_t body_before = request_.body.size();
+    const llhttp_errno_t error = llhttp_execute(&parser_, piece.data(), piece.size());
+    if (state_ != State::incomplete) return state_;  // it pauses or fails there, and says so by an error
+    if (error != HPE_OK) return state_ = State::bad;
+    fed_ += piece.size() - (request_.body.size() - body_before);
+    bytes.remove_prefix(piece.size());
+  }
   return state_;
 }
 
@@ -64,7 +70,21 @@ int HttpRequestReader::on_value(llhttp_t* parser, const char* at, size_t size) {
   return kGoOn;
 }
 
-int HttpRequestReader::on_body(llhttp_t*, const char*, size_t) { return kRefuse; }
+int HttpRequestReader::on_head_complete(llhttp_t* parser) {
+  HttpRequestReader& self = of(parser);
+  self.in_body_ = true;
+  if ((parser->flags & F_CHUNKED) != 0 || (parser->flags & F_TRANSFER_ENCODING) != 0) return kRefuse;
+  if (parser->content_length <= kMaxBody) return kGoOn;
+  self.state_ = State::too_large;
+  return kRefuse;
+}
+
+int HttpRequestReader::on_body(llhttp_t* parser, const char* at, size_t size) {
+  std::string& body = of(parser).request_.body;
+  if (body.size() + size > kMaxBody) return kRefuse;
+  body.append(at, size);
+  return kGoOn;
+}
 
 int HttpRequestReader::on_complete(llhttp_t* parser) {
   HttpRequestReader& self = of(parser);

@@ -19,12 +19,22 @@ std::string_view reason(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 201:
+      return "Created";
     case 401:
       return "Unauthorized";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Content Too Large";
+    case 422:
+      return "Unprocessable Content";
+    case 500:
+      return "Internal Server Error";
     case 503:
       return "Service Unavailable";
     default:
@@ -38,7 +48,7 @@ std::string spelled(const HttpResponse& response, bool head) {
       "X-Content-Type-Options: nosniff\r\nConnection: close\r\n",
       response.status, reason(response.status), response.type, response.body.size());
   if (!response.challenge.empty()) text += "WWW-Authenticate: " + response.challenge + "\r\n";
-  if (response.status == 405) text += "Allow: GET, HEAD\r\n";
+  if (!response.allow.empty()) text += "Allow: " + response.allow + "\r\n";
   text += "\r\n";
   if (!head) text += response.body;
   return text;
@@ -111,7 +121,9 @@ void HttpServer::on_bytes(Connection& connection, const char* bytes, ssize_t siz
     case HttpRequestReader::State::incomplete:
       return;
     case HttpRequestReader::State::bad:
-      return answer(connection, {400, "text/plain; charset=utf-8", "bad request\n", ""}, false);
+      return answer(connection, {400, "text/plain; charset=utf-8", "bad request\n"}, false);
+    case HttpRequestReader::State::too_large:
+      return answer(connection, {413, "text/plain; charset=utf-8", "the request is too large\n"}, false);
     case HttpRequestReader::State::complete: {
       const HttpRequest& request = connection.reader.request();
       return answer(connection, handler_(request), request.method == "HEAD");

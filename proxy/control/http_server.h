@@ -20,7 +20,8 @@ struct HttpResponse {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
-  std::string challenge;  ///< WWW-Authenticate; empty: none
+  std::string challenge{};  ///< WWW-Authenticate; empty: none
+  std::string allow{};      ///< of 405: the methods that there are
 };
 
 class HttpServer {
@@ -29,7 +30,7 @@ class HttpServer {
   static constexpr size_t kMaxConnections = 64;
   static constexpr uint64_t kPatienceMs = 10'000;  ///< for a request, and for its answer to be taken
 
-  /// Takes over a listening socket. Throws std::runtime_error if libuv refuses.
+  /// Takes over a bound socket, of TCP or of the file system. Throws std::runtime_error if libuv refuses.
   HttpServer(uv_loop_t* loop, Fd listener, Handler handler);
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

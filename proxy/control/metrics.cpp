@@ -69,6 +69,12 @@ std::string metrics_text(const MetricsView& view) {
   text.sample(of(m.sender_bytes), "from=\"sender\"");
   text.sample(of(m.gateway_bytes), "from=\"gateway\"");
   write_captured(text, m);
+  text.family("windows_open", "gauge", "Debug windows that are open, the configuration's own included.");
+  text.sample(view.windows.size());
+  text.family("window_sessions", "gauge", "Sessions so far of each debug window that is open.");
+  for (const auto& [id, sessions] : view.windows) text.sample(sessions, fmt::format("window=\"{}\"", id));
+  text.family("windows_ended_total", "counter", "Debug windows that have ended, by what ended them.");
+  for (const auto& [cause, count] : view.windows_ended) text.sample(count, fmt::format("by=\"{}\"", cause));
   text.family("recorder_queue_bytes", "gauge", "Bytes that wait to be recorded, of each worker.");
   for (size_t i = 0; i < view.recorder_backlogs.size(); ++i)
     text.sample(view.recorder_backlogs[i], fmt::format("worker=\"{}\"", i));

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proxy/relay/header_refusals.h"
@@ -15,6 +18,8 @@ struct MetricsView {
   const HeaderRefusals& refusals;
   std::vector<size_t> recorder_backlogs;  ///< bytes, of each worker
   std::string version;
+  std::vector<std::pair<std::string, uint64_t>> windows{};  ///< that are open, and their sessions so far
+  std::map<std::string, uint64_t> windows_ended{};          ///< by cause
 };
 
 std::string metrics_text(const MetricsView& view);

@@ -32,7 +32,7 @@ std::string describe(const DivertIntent& intent) {
     if (family.on())
       out[std::string("ipv") + family.suffix()] = {
           {"listener", fmt::format("{} {}", family.listen_ip, family.listen_port)},
-          {"senders", ranges_text(family.senders)},
+          {"senders", ranges_text(joined(family.senders))},
           {"destinations", ranges_text(family.destinations)}};
   return out.dump();
 }
@@ -218,6 +218,19 @@ bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
   return undo(*file, state, with_settings(*facts, state), say);
 }
 
+bool divert_nobody(const Say& say) {
+  const auto file = StateFile::lock();
+  if (!file) return say(file.error()), false;
+  const auto record = file->read();
+  if (!record) return say(record.error()), false;
+  const auto facts = inspect_host();
+  if (!facts) return say(facts.error()), false;
+  if (!*record || facts->senders_in_force == 0) return true;
+  const auto error = run_all({nft(empty_senders_ruleset(facts->has_senders_set))});
+  if (error) say(error->message);
+  return !error;
+}
+
 Result<DivertPreview> preview_divert(const DivertIntent& intent) {
   const auto file = StateFile::look();
   if (!file) return Error{file.error()};
@@ -276,8 +289,12 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
   for (const ChangedSetting& s : state.settings)
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
-  if (intent != nullptr && describe(*intent) != state.intent)
-    differs("the configuration wants something else by now: `divert on` brings it in force");
+  const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
+  if (somebody && describe(*intent) != state.intent)
+    differs(
+        "the configuration, or the windows that are open, want something else by now: `divert on` brings it in force");
+  if (intent != nullptr && !somebody && status.senders > 0)
+    differs("no window is open any more, but its senders are still diverted; they are not recorded: `divert off`");
   return status;
 }
 

@@ -29,6 +29,10 @@ bool divert_on(const DivertIntent& intent, const Say& say);
 /// count.
 bool divert_off(uint64_t wait_ms, bool cut, const Say& say);
 
+/// While it is on, nobody is diverted any more, until divert_on() again; sessions in progress go on. False if it could
+/// not be done.
+bool divert_nobody(const Say& say);
+
 struct DivertPreview {
   DivertState state;
   std::vector<Command> on, off;

@@ -100,9 +100,10 @@ class RulesetReader {
         ++facts_.senders_in_force;
         const json& inner = element.is_object() && element.contains("elem") ? element["elem"] : element;
         if (!inner.is_object() || !inner.contains("expires")) continue;
-        facts_.senders_expire = true;
+        ++expiring_;
         facts_.senders_expire_in_s = std::max(facts_.senders_expire_in_s, inner["expires"].get<uint64_t>());
       }
+      facts_.senders_expire = expiring_ > 0 && expiring_ == facts_.senders_in_force;
       body.erase("elem");
     }
     body.erase("handle");
@@ -134,6 +135,7 @@ class RulesetReader {
   }
 
   HostFacts& facts_;
+  uint64_t expiring_ = 0;  ///< of facts_.senders_in_force
 };
 
 void read_rules(const json& rules, size_t family, HostFacts& facts) {

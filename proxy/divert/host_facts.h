@@ -42,7 +42,7 @@ struct HostFacts {
   /// Our tables as listed, without handles and elements; empty if there is none.
   std::string our_listing;
   uint64_t senders_in_force = 0;         ///< elements of our sets of senders
-  bool senders_expire = false;           ///< do they?
+  bool senders_expire = false;           ///< do they all?
   uint64_t senders_expire_in_s = 0;      ///< the last of them
   std::vector<std::string> drop_chains;  ///< base chains of others at input or output that drop what they do not know
 

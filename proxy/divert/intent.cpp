@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "config/ip.h"
@@ -28,9 +29,51 @@ bool is_interface_name(std::string_view name) {
              std::string_view::npos;
 }
 
+struct Stretch {
+  SenderFilter::Range range;
+  uint64_t for_s;  ///< 0: for ever
+};
+
+/// Makes them disjoint: each address is kept for as long as the longest of those that cover it.
+void put_senders(const std::vector<Stretch>& stretches, DivertFamily& family) {
+  constexpr uint64_t kForEver = ~uint64_t{0};
+  constexpr IpAddress kLastV4 = IpAddress::v4(0xFFFFFFFF), kLastV6 = IpAddress::v6(~uint64_t{0}, ~uint64_t{0});
+  struct Edge {
+    IpAddress at;
+    bool begins;
+    uint64_t for_s;
+  };
+  std::vector<Edge> edges;
+  for (const Stretch& s : stretches) {
+    const uint64_t for_s = s.for_s == 0 ? kForEver : s.for_s;
+    edges.push_back({s.range.first, true, for_s});
+    if (s.range.last != kLastV6) edges.push_back({s.range.last.next(), false, for_s});  // it would wrap
+  }
+  std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.at < b.at; });
+  std::multiset<uint64_t> in_force;
+  for (size_t i = 0; i < edges.size();) {
+    const IpAddress at = edges[i].at;
+    for (; i < edges.size() && edges[i].at == at; ++i)
+      if (edges[i].begins)
+        in_force.insert(edges[i].for_s);
+      else
+        in_force.erase(in_force.find(edges[i].for_s));
+    if (in_force.empty()) continue;
+    const IpAddress last = i < edges.size() ? edges[i].at.previous() : family.v6 ? kLastV6 : kLastV4;
+    const uint64_t for_s = *in_force.rbegin() == kForEver ? 0 : *in_force.rbegin();
+    if (!family.senders.empty() && family.senders.back().last.next() == at && family.senders_for_s.back() == for_s) {
+      family.senders.back().last = last;
+    } else {
+      family.senders.push_back({at, last});
+      family.senders_for_s.push_back(for_s);
+    }
+  }
+}
+
 class Planner {
  public:
-  explicit Planner(const Settings& settings) : settings_(settings) {}
+  Planner(const Settings& settings, const std::vector<DivertWindow>& windows, std::optional<uint64_t> config_left_s)
+      : settings_(settings), windows_(windows), config_left_s_(config_left_s) {}
 
   DivertPlanning plan() {
     DivertIntent& intent = out_.intent;
@@ -86,9 +129,25 @@ class Planner {
     if (!filter) return fault("/capture/senders", filter.error());
     for (const SettingsIssue& issue : unresolved_senders(settings_))
       (issue.pointer.starts_with("/capture/exclude") ? out_.faults : out_.warnings).push_back(issue);
+    std::vector<SenderFilter> opened;
+    for (const DivertWindow& window : windows_) {
+      auto more = SenderFilter::build(window.senders, window.exclude);
+      if (!more) return fault("/capture/senders", "of an open window: " + more.error());
+      opened.push_back(std::move(*more));
+    }
     bool any = false;
     for (DivertFamily& family : out_.intent.families) {
-      family.senders = filter->ranges(family.v6 ? IpAddress::Family::v6 : IpAddress::Family::v4);
+      const auto of_family = family.v6 ? IpAddress::Family::v6 : IpAddress::Family::v4;
+      if (opened.empty() && !config_left_s_) {
+        family.senders = filter->ranges(of_family);
+      } else {
+        std::vector<Stretch> stretches;
+        for (const auto& range : filter->ranges(of_family))
+          stretches.push_back({range, config_left_s_.value_or(out_.intent.for_s)});
+        for (size_t i = 0; i < opened.size(); ++i)
+          for (const auto& range : opened[i].ranges(of_family)) stretches.push_back({range, windows_[i].left_s});
+        put_senders(stretches, family);
+      }
       any = any || !family.senders.empty();
       if (!family.senders.empty() && family.listen_port == 0)
         warning("/listeners", fmt::format("no \"tproxy\" listener for IPv{}: its senders go straight to the gateway",
@@ -96,7 +155,11 @@ class Planner {
     }
     if (any && !out_.intent.families[0].on() && !out_.intent.families[1].on())
       fault("/listeners", "the \"tproxy\" listeners are of the one family of addresses, and all senders of the other");
-    if (!any)
+    out_.nobody = !any;
+    if (!any && settings_.capture.senders.empty())
+      fault("/capture/senders",
+            "there is nobody to divert: no senders stand here, and no window is open (smtpscope window open)");
+    else if (!any)
       fault("/capture/senders",
             has_entry(settings_.capture.senders, true)
                 ? "there are only names, and the kernel diverts by address: write the addresses of the partner's mail "
@@ -115,6 +178,7 @@ class Planner {
           warning("/divert/destinations",
                   fmt::format("no IPv{} address: none of its senders is diverted", family.suffix()));
           family.senders.clear();
+          family.senders_for_s.clear();
         }
       }
       if (!out_.intent.families[0].on() && !out_.intent.families[1].on())
@@ -142,12 +206,27 @@ class Planner {
   }
 
   const Settings& settings_;
+  const std::vector<DivertWindow>& windows_;
+  const std::optional<uint64_t> config_left_s_;
   DivertPlanning out_;
 };
 
 }  // namespace
 
-DivertPlanning plan_divert(const Settings& settings) { return Planner(settings).plan(); }
+DivertPlanning plan_divert(const Settings& settings, const std::vector<DivertWindow>& windows,
+                           std::optional<uint64_t> config_left_s) {
+  return Planner(settings, windows, config_left_s).plan();
+}
+
+AddressRanges joined(const AddressRanges& ranges) {
+  AddressRanges out;
+  for (const auto& range : ranges)
+    if (!out.empty() && out.back().last.next() == range.first)
+      out.back().last = range.last;
+    else
+      out.push_back(range);
+  return out;
+}
 
 std::string ranges_text(const AddressRanges& ranges) {
   std::string text;

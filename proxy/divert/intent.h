@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,17 @@ using AddressRanges = std::vector<SenderFilter::Range>;
 /// What is diverted of IPv4, or of IPv6.
 struct DivertFamily {
   bool v6 = false;
-  std::string listen_ip;       ///< of the listener; empty: all addresses of this host
-  uint16_t listen_port = 0;    ///< 0: there is no such listener, and nothing of this family is diverted
-  AddressRanges senders;       ///< disjoint, ascending; exclusions are taken out
+  std::string listen_ip;     ///< of the listener; empty: all addresses of this host
+  uint16_t listen_port = 0;  ///< 0: there is no such listener, and nothing of this family is diverted
+  AddressRanges senders;     ///< disjoint, ascending; exclusions are taken out
+  /// Of each of `senders`, how long the kernel keeps it, seconds; 0: for ever. Empty: DivertIntent::for_s holds for
+  /// all.
+  std::vector<uint64_t> senders_for_s{};
   AddressRanges destinations;  ///< empty: any
 
+  uint64_t kept_for_s(size_t sender, uint64_t otherwise) const {
+    return sender < senders_for_s.size() ? senders_for_s[sender] : otherwise;
+  }
   bool on() const { return listen_port != 0 && !senders.empty(); }
   const char* suffix() const { return v6 ? "6" : "4"; }
 };
@@ -38,9 +45,21 @@ struct DivertPlanning {
   DivertIntent intent;
   std::vector<SettingsIssue> faults;  ///< then `intent` must not be used
   std::vector<SettingsIssue> warnings;
+  bool nobody = false;  ///< the one fault: there is nobody to divert now
 };
 
-DivertPlanning plan_divert(const Settings& settings);
+/// A debug window that is open besides the configuration's own.
+struct DivertWindow {
+  std::vector<std::string> senders, exclude;
+  uint64_t left_s = 0;  ///< of its time; 0: it has no end
+};
+
+/// `config_left_s`: what is left of the configuration's own window, if it does not begin anew now; 0: it has no end.
+DivertPlanning plan_divert(const Settings& settings, const std::vector<DivertWindow>& windows = {},
+                           std::optional<uint64_t> config_left_s = std::nullopt);
+
+/// Neighbours as one.
+AddressRanges joined(const AddressRanges& ranges);
 
 /// "10.2.3.0-10.2.3.255, 10.2.9.9": for people and for the record.
 std::string ranges_text(const AddressRanges& ranges);

@@ -46,9 +46,13 @@ class Transaction {
     if (ends) body["flags"].push_back("timeout");
     add("set", std::move(body));
   }
-  void elements(const std::string& set, const AddressRanges& ranges, uint64_t for_s) {
+  /// `of(i)`: how long the i-th is kept, seconds; 0: for ever.
+  template <class ForS>
+  void elements(const std::string& set, const AddressRanges& ranges, ForS of) {
     json list = json::array();
-    for (const auto& range : ranges) {
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      const auto& range = ranges[i];
+      const uint64_t for_s = of(i);
       const std::string first = range.first.to_string(), last = range.last.to_string();
       json value = first == last ? json(first) : json{{"range", {first, last}}};
       list.push_back(for_s == 0 ? value : json{{"elem", {{"val", std::move(value)}, {"timeout", for_s}}}});
@@ -98,11 +102,14 @@ class Tables {
     t_.table();
     for (const DivertFamily& family : intent_.families) {
       if (!family.on()) continue;
-      t_.set(senders(family), family, intent_.for_s > 0);
-      t_.elements(senders(family), family.senders, intent_.for_s);
+      const auto for_s = [&](size_t i) { return family.kept_for_s(i, intent_.for_s); };
+      bool ends = false;
+      for (size_t i = 0; i < family.senders.size(); ++i) ends = ends || for_s(i) > 0;
+      t_.set(senders(family), family, ends);
+      t_.elements(senders(family), family.senders, for_s);
       if (family.destinations.empty()) continue;
       t_.set(gateway(family), family, false);
-      t_.elements(gateway(family), family.destinations, 0);
+      t_.elements(gateway(family), family.destinations, [](size_t) { return uint64_t{0}; });
     }
     divert();
     if (state_.numbers.zone != 0) zones();

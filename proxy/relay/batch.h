@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "capture/session.h"
+#include "proxy/relay/capture_window.h"
 
 namespace smtpscope {
 
@@ -21,7 +22,8 @@ struct CaptureSession {
   SessionFacts facts;
   std::unique_ptr<GatewayConnect> connect;
   std::unique_ptr<SessionEnd> end;
-  struct Recording;  ///< the recorder's own
+  std::vector<std::shared_ptr<CaptureWindow>> windows;  ///< in which it counts; set before `opened`
+  struct Recording;                                     ///< the recorder's own
   std::unique_ptr<Recording> recording;
 
   CaptureSession();

@@ -1,49 +1,45 @@
-// Which sessions are captured, and for how long: the sender filter, a number of sessions, a time. Shared by all
-// workers, and the same one from the proxy's beginning to its end.
+// Which sessions are captured: those that an open window takes. Shared by all workers, and the same one from the
+// proxy's beginning to its end; the windows come with each configuration.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "capture/session.h"
+#include "proxy/relay/capture_window.h"
 
 namespace smtpscope {
 
 class CaptureGate {
  public:
-  /// `match` names the entry of the sender filter that covers an address. `sessions` and `for_ms`: 0 is no limit.
+  /// Names the entry of a sender filter that covers an address.
   using Match = std::function<std::optional<std::string_view>(const std::string& ip)>;
-  CaptureGate(uint64_t sessions, uint64_t for_ms) { restart(sessions, for_ms); }
 
-  /// From now on a window of so many sessions and so long. Those of an earlier one that still go on count in this one
-  /// when they end.
-  void restart(uint64_t sessions, uint64_t for_ms);
+  /// An open window, and whose sessions it takes.
+  struct Open {
+    std::shared_ptr<CaptureWindow> window;
+    Match match;
+  };
 
-  /// The filter entry if a session of this sender, beginning now, is to be captured; it counts as begun.
-  std::optional<std::string> admit(const Match& match, const std::string& ip);
-  /// A captured session ended so.
-  void ended(Verdict verdict);
-  /// A line for the log once the window is over and its last session has ended; none before that, and only once.
-  std::optional<std::string> closing_line();
-  /// What it is at, for a status line: "recording, 12 of 20 sessions, ends in 12 min", "recording is over".
-  std::string state() const;
+  /// A session that is to be captured belongs to all windows that cover its sender and are not over.
+  struct Admission {
+    std::string entry;  ///< of the first of them
+    std::vector<std::shared_ptr<CaptureWindow>> windows;
+    explicit operator bool() const { return !windows.empty(); }
+  };
+  static Admission admit(const std::vector<Open>& windows, const std::string& ip);
+
   uint64_t next_icid() { return icid_.fetch_add(1) + 1; }
+  /// Connections so far.
+  uint64_t connections() const { return icid_.load(); }
 
  private:
-  bool over() const;
-
-  std::atomic<uint64_t> limit_{0};        ///< of admitted_; 0: none
-  std::atomic<uint64_t> began_at_{0};     ///< admitted_ when the window began
-  std::atomic<uint64_t> deadline_ns_{0};  ///< 0: none
-  std::atomic<uint64_t> icid_{0}, admitted_{0}, finished_{0};
-  std::array<std::atomic<uint64_t>, 4> verdicts_{};
-  std::array<std::atomic<uint64_t>, 4> before_{};  ///< verdicts_ when the window began
-  std::atomic<bool> told_{false};
+  std::atomic<uint64_t> icid_{0};
 };
 
 }  // namespace smtpscope

@@ -34,12 +34,11 @@ uint32_t workers_by_default() {
   return static_cast<uint32_t>(std::clamp(count, 1, kMost));
 }
 
-/// One snapshot of the settings; the gate and the rest that outlives them are for the caller to fill in.
-std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::Match match) {
+/// One snapshot of the settings; the windows, the gate and the rest that outlives them are for the caller to fill in.
+std::shared_ptr<RelayContext> context_of(const Settings& settings) {
   auto context = std::make_shared<RelayContext>();
   context->settings = settings;
   if (settings.gateway.address.port != 0) context->gateway = address_of(settings.gateway.address, "gateway");
-  context->match = std::move(match);
   for (const ListenerSettings& listener : settings.listeners) {
     Result<SenderFilter> trusted = SenderFilter::build(listener.trusted, {});
     if (!trusted) throw std::runtime_error("trusted: " + trusted.error());
@@ -48,15 +47,29 @@ std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::
   return context;
 }
 
+int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// The configuration's own, from now on; null if it is nobody's.
+std::shared_ptr<CaptureWindow> window_of(const CaptureSettings& capture) {
+  if (capture.senders.empty()) return nullptr;
+  const int64_t now = unix_us();
+  const int64_t until = capture.for_ms == 0 ? 0 : now + static_cast<int64_t>(capture.for_ms) * 1000;
+  DebugWindow terms{"config", capture.senders, capture.exclude, capture.sessions, now, until, ""};
+  return std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), capture.for_ms, nullptr);
+}
+
 }  // namespace
 
 Proxy::Proxy(const Settings& settings, CaptureGate::Match match, InheritedSockets inherited) {
   raise_descriptor_limit();
-  const auto context = context_of(settings, std::move(match));
-  const auto now =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
-  context->instance = new_ulid(now.count());
-  context->gate = std::make_shared<CaptureGate>(settings.capture.sessions, settings.capture.for_ms);
+  const auto context = context_of(settings);
+  context->instance = new_ulid(unix_us());
+  context->gate = std::make_shared<CaptureGate>();
+  config_ = {window_of(settings.capture), std::move(match)};
+  put_windows(*context);
   context->refusals = std::make_shared<HeaderRefusals>();
   context->metrics = std::make_shared<RelayMetrics>();
   context_ = context;
@@ -79,31 +92,48 @@ Proxy::~Proxy() = default;
 /// Tells windows.log that we listen, or no longer do. Readers then know more; nothing depends on it.
 void Proxy::log_window(bool begins) {
   if (!instance_ || begins == window_open_) return;
-  const auto now =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
+  const int64_t now = unix_us();
   const Settings& s = context_->settings;
   const std::error_code error =
       begins ? log_window_begin(s.store.path, {context_->instance, addresses_, s.capture.senders, s.capture.exclude,
-                                               s.capture.sessions, s.capture.for_ms, now.count(), now.count()})
-             : log_window_end(s.store.path, context_->instance, now.count());
+                                               s.capture.sessions, s.capture.for_ms, now, now})
+             : log_window_end(s.store.path, context_->instance, now);
   if (error) spdlog::warn("{}: {}", windows_path(s.store.path), error.message());
   window_open_ = begins;
 }
 
+void Proxy::put_windows(RelayContext& context) const {
+  context.windows.clear();
+  if (config_.window) context.windows.push_back(config_);
+  context.windows.insert(context.windows.end(), opened_.begin(), opened_.end());
+}
+
+void Proxy::set_windows(std::vector<CaptureGate::Open> opened) {
+  opened_ = std::move(opened);
+  const auto context = std::make_shared<RelayContext>(*context_);
+  put_windows(*context);
+  context_ = context;
+  for (auto& worker : workers_) worker->reconfigure(context_);
+}
+
 std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Match match) {
   ReloadPlan plan = plan_reload(context_->settings, settings);
-  const auto context = context_of(plan.settings, std::move(match));
+  const auto context = context_of(plan.settings);
   context->instance = context_->instance;
   context->gate = context_->gate;
   context->refusals = context_->refusals;
   context->metrics = context_->metrics;
-  const bool new_window = window_open_ && !same_window(plan.settings.capture, context_->settings.capture);
-  if (new_window) log_window(false);
-  context_ = context;
+  const bool new_window = !same_window(plan.settings.capture, context_->settings.capture);
+  const bool told = window_open_ && new_window;
+  if (told) log_window(false);
   if (new_window) {
-    context->gate->restart(plan.settings.capture.sessions, plan.settings.capture.for_ms);
-    log_window(true);
+    if (config_.window) config_.window->close("configuration");
+    config_.window = window_of(plan.settings.capture);
   }
+  config_.match = std::move(match);
+  put_windows(*context);
+  context_ = context;
+  if (told) log_window(true);
   for (auto& worker : workers_) worker->reconfigure(context_);
   return std::move(plan.kept);
 }

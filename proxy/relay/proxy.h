@@ -27,6 +27,13 @@ class Proxy {
   /// stays and is told (config/reload.h). Throws std::runtime_error as the constructor does; then nothing has changed.
   std::vector<SettingsIssue> reload(const Settings& settings, CaptureGate::Match match);
   const Settings& settings() const { return context_->settings; }
+  const std::string& instance() const { return context_->instance; }
+  /// The configuration's own window; null if it names no senders.
+  const std::shared_ptr<CaptureWindow>& config_window() const { return config_.window; }
+  /// Sessions that are accepted from now on are captured in these windows besides the configuration's.
+  void set_windows(std::vector<CaptureGate::Open> opened);
+  /// Connections that it has taken so far, captured or not.
+  uint64_t connections() const { return context_->gate->connections(); }
   /// "127.0.0.1:2525" of each listener, with the port that the system chose if it was 0.
   const std::vector<std::string>& addresses() const { return addresses_; }
   /// Accepts no more; sessions may go on.
@@ -40,8 +47,6 @@ class Proxy {
   std::vector<int> listening_sockets() const;
   /// Of each worker's loop.
   std::vector<const Pulse*> pulses() const;
-  /// Of the window of recording, for a status line.
-  std::string recording_state() const { return context_->gate->state(); }
   const HeaderRefusals& refusals() const { return *context_->refusals; }
   RelayMetrics& metrics() const { return *context_->metrics; }
   /// Of each worker, bytes that wait for its recorder.
@@ -52,8 +57,11 @@ class Proxy {
 
  private:
   void log_window(bool begins);
+  void put_windows(RelayContext& context) const;
 
   std::shared_ptr<const RelayContext> context_;
+  CaptureGate::Open config_;
+  std::vector<CaptureGate::Open> opened_;
   bool started_ = false, draining_ = false;
   bool window_open_ = false;  ///< windows.log tells that we listen
   std::vector<std::string> addresses_;

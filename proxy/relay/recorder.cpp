@@ -78,13 +78,12 @@ struct Recorder::Ended {
 CaptureSession::CaptureSession() = default;
 CaptureSession::~CaptureSession() = default;
 
-Recorder::Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics, uint32_t recorders)
+Recorder::Recorder(std::string store, BatchQueue& queue, RelayMetrics& metrics, uint32_t recorders)
     : max_memory_(kMaxMemory / recorders),
       max_ended_(kMaxEnded / recorders),
       max_kept_lines_(kMaxKeptLines / recorders),
       store_(std::move(store)),
       queue_(queue),
-      gate_(gate),
       metrics_(metrics),
       thread_([this] { run(); }) {}
 Recorder::~Recorder() { join(); }
@@ -96,7 +95,7 @@ void Recorder::join() {
 void Recorder::run() {
   std::vector<std::unique_ptr<Batch>> batches;
   for (bool more = true; more;) {
-    more = queue_.take(batches, dirty_.empty() ? 1000 : kRetryMs);
+    more = queue_.take(batches, dirty_.empty() && counted_.empty() ? 1000 : kRetryMs);
     for (auto& batch : batches) {
       batch->for_each([this](const BatchRecord& record, char* bytes) { handle(record, bytes); });
       queue_.give_back(std::move(batch));
@@ -104,7 +103,6 @@ void Recorder::run() {
     if (batches.empty()) rest();
     batches.clear();
     flush();
-    if (const auto line = gate_.closing_line()) spdlog::info("{}", *line);
   }
   for (auto& [key, file] : files_)
     if (!file->lines.empty()) spdlog::error("{}: transcripts lost: {}", file->name, file->failure);
@@ -122,6 +120,8 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
   if (record.type == BatchRecord::Type::opened) {
     DayFile& file = file_of(session.facts);
     file.begin_section();
+    for (const auto& window : session.windows) window->began(session.facts.sender.ip);
+    counted(session.windows);
     const uint64_t begins_at = file.recording.end() + file.blocks.size();
     session.recording = std::make_unique<CaptureSession::Recording>(std::move(session.facts), file);
     session.recording->begins_at = begins_at;
@@ -256,7 +256,9 @@ void Recorder::flush() {
     }
     --file.sessions;
     memory_ -= ended.session->recording->memory;
-    gate_.ended(t.verdict);
+    for (const auto& window : ended.session->windows)
+      window->ended(t.session.id, t.verdict, t.breakdown ? t.breakdown->code : std::string());
+    counted(ended.session->windows);
     count_outcome(metrics_, t);
     if (t.breakdown)
       log->info("{} {} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.breakdown->code, t.summary);
@@ -264,6 +266,7 @@ void Recorder::flush() {
       log->info("{} {} {} {}", t.session.id, t.session.sender.ip, name(t.verdict), t.summary);
   }
   if (!ended_.empty()) log->flush();
+  save_windows();  // before their transcripts: what can be read was counted
   ended_.clear();
   ended_memory_ = 0;
   if (memory_ < max_memory_ / 4) squeezed_ = false;
@@ -276,6 +279,21 @@ void Recorder::flush() {
   }
   dirty_.swap(again);
   close_idle_files();
+}
+
+void Recorder::counted(const std::vector<std::shared_ptr<CaptureWindow>>& windows) {
+  for (const auto& window : windows)
+    if (std::find(counted_.begin(), counted_.end(), window) == counted_.end()) counted_.push_back(window);
+}
+
+void Recorder::save_windows() {
+  std::erase_if(counted_, [](const std::shared_ptr<CaptureWindow>& window) {
+    const CaptureWindow::Saved saved = window->save();
+    if (saved.news)
+      spdlog::error("window {}: its count cannot be kept: {}; recording goes on", window->terms().id,
+                    saved.news.message());
+    return saved.ok;
+  });
 }
 
 /// Nothing to do: what a burst has left goes back to the system.

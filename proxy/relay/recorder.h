@@ -17,7 +17,6 @@
 
 #include "capture/transcript/transcript.h"
 #include "proxy/relay/batch.h"
-#include "proxy/relay/capture_gate.h"
 #include "proxy/relay/relay_metrics.h"
 
 namespace smtpscope {
@@ -28,7 +27,7 @@ class Recorder {
   static constexpr size_t kModestMemory = 64 << 10;
 
   /// One of `recorders`, which share the bounds.
-  Recorder(std::string store, BatchQueue& queue, CaptureGate& gate, RelayMetrics& metrics, uint32_t recorders = 1);
+  Recorder(std::string store, BatchQueue& queue, RelayMetrics& metrics, uint32_t recorders = 1);
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -53,17 +52,19 @@ class Recorder {
   void flush_blocks(DayFile& file);
   /// Appends the transcripts that wait; false if the disk does not take them.
   bool flush_lines(DayFile& file);
+  void counted(const std::vector<std::shared_ptr<CaptureWindow>>& windows);
+  void save_windows();
   void close_idle_files();
   void rest();
 
   const size_t max_memory_, max_ended_, max_kept_lines_;
   std::string store_;
   BatchQueue& queue_;
-  CaptureGate& gate_;
   RelayMetrics& metrics_;
   std::map<std::string, std::unique_ptr<DayFile>> files_;
   std::vector<DayFile*> dirty_;
   std::vector<Ended> ended_;
+  std::vector<std::shared_ptr<CaptureWindow>> counted_;  ///< windows whose count is to be kept
   std::string spare_;        ///< a large empty buffer for lines: growing one anew at each flush is dear
   size_t memory_ = 0;        ///< of all sessions, those in ended_ included
   size_t ended_memory_ = 0;  ///< of those in ended_

@@ -65,8 +65,7 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Listenin
       header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
-  recorder_ =
-      std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->gate, *context_->metrics, workers);
+  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->metrics, workers);
 }
 
 Worker::~Worker() { join(); }
@@ -124,6 +123,7 @@ void Worker::reconfigure(std::shared_ptr<const RelayContext> context) {
   {
     const std::lock_guard lock(next_mutex_);
     next_context_ = std::move(context);
+    context_waits_ = true;
   }
   wake();
 }
@@ -143,6 +143,7 @@ void Worker::take_context() {
   {
     const std::lock_guard lock(next_mutex_);
     next = std::move(next_context_);
+    context_waits_ = false;
   }
   if (!next) return;
   if (dns_ && next->settings.dns.resolver != context_->settings.dns.resolver) {
@@ -212,6 +213,7 @@ void Worker::accept_some(Listener& listener, int most) {
       return;
     }
     incoming.sender = endpoint_of(peer);
+    if (context_waits_) take_context();  // a window that was opened before it connected takes it
     if (listener.accept == Accept::proxy_protocol) {
       await_header(listener, std::move(incoming));
       continue;
@@ -272,9 +274,10 @@ bool Worker::begin(Incoming& incoming) {
 
 std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg) {
   const uint64_t icid = context_->gate->next_icid();
-  auto entry = context_->gate->admit(context_->match, incoming.sender.ip);
-  if (!entry) return nullptr;
+  CaptureGate::Admission admission = CaptureGate::admit(context_->windows, incoming.sender.ip);
+  if (!admission) return nullptr;
   auto capture = std::make_unique<CaptureSession>();
+  capture->windows = std::move(admission.windows);
   SessionFacts& facts = capture->facts;
   facts.started_us = unix_us();
   facts.id = new_ulid(facts.started_us);
@@ -287,7 +290,7 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Add
   facts.sees = leg.sees;
   facts.sees_port = leg.sees_port;
   facts.header = leg.header;
-  facts.filter = std::move(*entry);
+  facts.filter = std::move(admission.entry);
   facts.body_policy = policy_name(context_->settings.capture.body);
   facts.body_limit = context_->settings.capture.body_limit;
   return capture;

@@ -36,9 +36,9 @@ namespace smtpscope {
 /// gate, the refusals). A reload makes another one.
 struct RelayContext {
   Settings settings;
-  Address gateway;           ///< of connections that were not diverted on their way to one
-  std::string instance;      ///< ULID of this run
-  CaptureGate::Match match;  ///< whose sessions are captured
+  Address gateway;                         ///< of connections that were not diverted on their way to one
+  std::string instance;                    ///< ULID of this run
+  std::vector<CaptureGate::Open> windows;  ///< in which sessions are captured, the configuration's first
   std::shared_ptr<CaptureGate> gate;
   std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
   std::shared_ptr<HeaderRefusals> refusals;
@@ -55,7 +55,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   void start();
-  /// From any thread. What begins from now on follows this context; its listeners are those of the one before.
+  /// From any thread. What is accepted from now on follows this context; its listeners are those of the one before.
   void reconfigure(std::shared_ptr<const RelayContext> context);
   /// From any thread. Accepts what waits, then no more; ends once the last session has ended.
   void drain();
@@ -140,6 +140,7 @@ class Worker {
 
   std::mutex next_mutex_;
   std::shared_ptr<const RelayContext> next_context_;  ///< null: none waits
+  std::atomic<bool> context_waits_{false};
   Pulse pulse_;
   std::atomic<bool> drain_requested_{false}, done_{false};
   std::atomic<const char*> end_requested_{nullptr};

@@ -84,11 +84,10 @@ int main(int argc, char** argv) {
   if (mkdtemp(store.data()) == nullptr) return perror("mkdtemp"), 1;
 
   BatchQueue queue;
-  CaptureGate gate(0, 0);
   const int64_t process_before = cpu_ns(CLOCK_PROCESS_CPUTIME_ID), thread_before = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
   {
     RelayMetrics metrics;
-    Recorder recorder(store, queue, gate, metrics);
+    Recorder recorder(store, queue, metrics);
     Loop loop(queue);
     for (int done = 0; done < sessions; done += kAtOnce) {
       std::vector<CaptureSession*> open;

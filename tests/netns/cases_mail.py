@@ -203,6 +203,45 @@ def not_ours(c):
     assert "connected straight to a listener for diverted connections" in c.inline.log()
 
 
-ROUTED = (captured_are_recorded, strangers_pass_by, one_port_twice, sessions_in_progress, window_ends_without_us,
+def windows_divert(c):
+    """A window that is opened diverts its senders at once, closed no more; the others stay. It ends with everybody dead."""
+    stranger, captured = c.net.sender(OUTSIDE), c.net.sender(CAPTURED)
+    c.inline.start()
+    assert "smtpscope divert on" in c.inline.window("open", "--sender", "192.0.2.1", "--for", "1h")[1]
+    c.inline.divert("on")
+    before = c.inline.status()["senders"]
+    send(c.net, stranger)
+    opened, said = c.inline.window("open", "--sender", stranger, "--for", "1h")
+    assert not said and c.inline.status()["senders"] == before + 1, (said, c.inline.status())
+    assert not c.inline.status()["differences"], c.inline.status()
+    mail = send(c.net, stranger)
+    seen_by_gateway(c.postfix, mail.address)
+    assert c.inline.transcripts(1)[0]["sender"]["ip"] == stranger
+    c.inline.window("close", opened["id"])
+    assert c.inline.status()["senders"] == before
+    mail = Mail(c.net, stranger).envelope()
+    assert stranger not in c.net.run("middle", "ss", "-Htn", "state", "established").stdout
+    mail.finish()
+    send(c.net, captured)
+    assert {t["sender"]["ip"] for t in c.inline.transcripts(2)} == {stranger, captured}
+    for number in ("1", "config"):
+        closed, said = c.inline.window("close", number)
+        assert closed["state"] == "ended" and not said, (closed, said, c.inline.status())
+    assert c.inline.status()["senders"] == 0 and not c.inline.status()["differences"], c.inline.status()
+    mail = send(c.net, captured)
+    seen_by_gateway(c.postfix, mail.address)
+    # `divert on` alone takes what the store has; the kernel forgets it on time, whoever is alive.
+    opened, _ = c.inline.window("open", "--sender", stranger, "--for", "15s")
+    c.inline.divert("on")
+    assert c.inline.status()["senders"] == before
+    c.inline.kill()
+    deadline = time.monotonic() + 60
+    while c.inline.status()["senders"] != before - 1:
+        assert time.monotonic() < deadline, c.inline.status()
+        time.sleep(0.2)
+    assert len(c.inline.transcripts(2)) == 2
+
+
+ROUTED = (captured_are_recorded, strangers_pass_by, one_port_twice, sessions_in_progress, window_ends_without_us, windows_divert,
           killed_under_load, not_ours)
 BRIDGED = (captured_are_recorded, strangers_pass_by, sessions_in_progress, not_ours)

@@ -43,6 +43,11 @@ class Inline:
         assert status is None or done.returncode == status, f"divert {words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout, done.stderr
 
+    def window(self, *words):
+        """`smtpscope window` on the host in the middle; gives back the window, and what was said beside."""
+        done = run(*self.net.inside("middle"), self.binary, "window", words[0], "--config", self.config, "--json", *words[1:])
+        return json.loads(done.stdout), done.stderr
+
     def status(self):
         return json.loads(self.divert("status", "--json", status=None)[0])
 

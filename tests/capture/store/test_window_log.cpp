@@ -68,3 +68,24 @@ TEST_CASE("no log, or one of nonsense and a torn line, proves nothing") {
               "{\"schema\":\"smtpscope.window/1\",\"instance\":\"A\",\"event\":\"listening\",\"at\":\"2026");
   CHECK(read_windows(store.path, kNow).empty());
 }
+
+TEST_CASE("windows that were opened stand beside the run's own, and their end by a limit is told") {
+  TempStore store;
+  RecordingWindow run = window("A", kNow), opened = window("A", kNow + kMinute), again = opened;
+  opened.window = std::string("3");
+  opened.sessions = 10;
+  again.window = std::string("4");
+  again.sessions = 10;
+  again.from_us += kMinute;
+  REQUIRE_FALSE(log_window_begin(store.path, run));
+  REQUIRE_FALSE(log_window_begin(store.path, opened));
+  REQUIRE_FALSE(log_window_begin(store.path, again));
+  REQUIRE_FALSE(log_window_end(store.path, "A", kNow + 5 * kMinute, "3"));
+  REQUIRE_FALSE(log_window_end(store.path, "A", kNow + 9 * kMinute));
+  const auto windows = read_windows(store.path, kNow + 60 * kMinute);
+  REQUIRE(windows.size() == 3);
+  CHECK(windows[0].to_us == kNow + 9 * kMinute);
+  CHECK(windows[1].window == "3");
+  CHECK(windows[1].to_us == kNow + 5 * kMinute);
+  CHECK(windows[2].to_us == windows[2].from_us);  // nobody told its end
+}

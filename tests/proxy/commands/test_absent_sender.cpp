@@ -63,6 +63,9 @@ TEST_CASE("a window that recorded others does not lengthen the time in which a r
   CHECK(end_min({window(-60, -60), window(-20, -10, "198.51.100.0/24")}, -12) == -60);
   CHECK(end_min({window(-60, -30)}, -40, -45) == -45);
   CHECK(end_min({}, -12) == -12);
+  RecordingWindow opened = window(-30, -20, "198.51.100.0/24");
+  opened.window = std::string("3");
+  CHECK(end_min({window(-60, -60), opened}, -12) == -12);  // the last of its own name
 }
 
 TEST_CASE("sessions that other filters leave out are no absence") {

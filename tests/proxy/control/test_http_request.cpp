@@ -14,9 +14,10 @@ namespace {
 struct Case {
   std::string bytes;
   State state;
-  std::string method{}, path{}, authorization{};
+  std::string method{}, path{}, authorization{}, body{};
 };
 
+const std::string kBody(20000, 'b');
 const std::string kLong(HttpRequestReader::kMaxHead, 'x');
 
 const Case kCases[] = {
@@ -40,7 +41,12 @@ const Case kCases[] = {
     {"GET /\xff HTTP/1.1\r\n\r\n", State::bad},
     {"GET /x HTTP/1.1\r\nBad header: x\r\n\r\n", State::bad},
     {"GET /x HTTP/1.1\r\nA: 1\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n", State::bad},
-    {"POST /x HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", State::bad},
+    {"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\n{\r\n", State::complete, "POST", "/x", "", "{\r\n"},
+    {"POST /x HTTP/1.1\r\nContent-Length: 20000\r\n\r\n" + kBody, State::complete, "POST", "/x", "", kBody},
+    {"POST /x HTTP/1.1\r\nContent-Length: 20001\r\n\r\n" + kBody, State::incomplete},
+    {"POST /x HTTP/1.1\r\nContent-Length: 131073\r\n\r\n", State::too_large},
+    {"POST /x HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", State::bad},
+    {"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", State::bad},
     {"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", State::bad},
     {"GET /x HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", State::bad},
     {"GET /" + kLong + " HTTP/1.1\r\n\r\n", State::bad},
@@ -54,6 +60,7 @@ void check(const HttpRequestReader& reader, State state, const Case& expected) {
   CHECK(reader.request().method == expected.method);
   CHECK(reader.request().path == expected.path);
   CHECK(reader.request().authorization == expected.authorization);
+  CHECK(reader.request().body == expected.body);
 }
 
 }  // namespace

@@ -82,3 +82,31 @@ TEST_CASE("what cannot be diverted is refused with its place in the configuratio
           plan(R"({"listeners": [{"address": "0.0.0.0:25", "accept": "tproxy"}], "divert": {"bridge": "br0;reboot"}})"))
           .starts_with("/divert/bridge: is no name"));
 }
+
+TEST_CASE("open windows add their senders, each address for as long as the longest of them") {
+  const auto settings = load_settings_text(
+      R"({"listeners": [{"address": "0.0.0.0:10025", "accept": "tproxy"}],
+          "capture": {"senders": ["10.2.3.0/24"], "exclude": ["10.2.3.9"], "for": "1m"}})",
+      "f");
+  REQUIRE(settings);
+  const std::vector<DivertWindow> windows{{{"10.2.3.8-9", "255.255.255.255"}, {}, 600}, {{"10.2.4.1"}, {}, 0}};
+  auto p = plan_divert(*settings, windows);
+  REQUIRE(p.faults.empty());
+  CHECK(ranges_text(p.intent.families[0].senders) ==
+        "10.2.3.0-10.2.3.7, 10.2.3.8-10.2.3.9, 10.2.3.10-10.2.3.255, 10.2.4.1, 255.255.255.255");
+  CHECK(p.intent.families[0].senders_for_s == std::vector<uint64_t>{60, 600, 60, 0, 600});
+  CHECK(ranges_text(joined(p.intent.families[0].senders)) == "10.2.3.0-10.2.3.255, 10.2.4.1, 255.255.255.255");
+  p = plan_divert(*settings, {}, 17);
+  CHECK(p.intent.families[0].senders_for_s == std::vector<uint64_t>{17, 17});
+  CHECK(p.intent.for_s == 60);
+}
+
+TEST_CASE("without senders there is nobody to divert until a window is open") {
+  const auto settings = load_settings_text(
+      R"({"listeners": [{"address": "0.0.0.0:10025", "accept": "tproxy"}], "capture": {"senders": []}})", "f");
+  REQUIRE(settings);
+  const auto p = plan_divert(*settings);
+  CHECK(p.nobody);
+  CHECK(fault(p).find("window open") != std::string::npos);
+  CHECK(plan_divert(*settings, {{{"10.2.3.4"}, {}, 5}}).faults.empty());
+}

@@ -1,0 +1,31 @@
+// Asks a running proxy, from a command: one request, its answer, within bounds of time and size.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/result.h"
+#include "config/settings.h"
+
+namespace smtpscope {
+
+/// Where a proxy may be asked: on the socket of its store, and if it does not answer there, on its control address.
+struct ControlPlace {
+  std::string store;
+  ControlSettings control{};
+};
+
+struct ControlAnswer {
+  int status = 0;
+  std::string body;
+};
+
+/// The error says what was tried, what came of it and what to check. Of a proxy that answers, whatever it answers is no
+/// error.
+Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
+                                const std::string& body = {});
+
+/// Takes an answer apart. Pure. The error says that it is none.
+Result<ControlAnswer> read_answer(std::string_view bytes);
+
+}  // namespace smtpscope

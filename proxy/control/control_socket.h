@@ -1,0 +1,36 @@
+// Where a running proxy is asked by commands on its host: <store>/control.sock, for its own user and root. Whoever can
+// open it may do all that can be done there.
+#pragma once
+
+#include <string>
+
+#include "config/result.h"
+#include "proxy/net/socket.h"
+
+namespace smtpscope {
+
+std::string control_socket_path(const std::string& store);
+
+/// The socket that listens there. Takes the place of one that a process before has left, or still has; takes itself
+/// away at its end, unless another process has taken its place.
+class ControlSocket {
+ public:
+  explicit ControlSocket(std::string store) : store_(std::move(store)) {}
+  ~ControlSocket();
+  ControlSocket(const ControlSocket&) = delete;
+  ControlSocket& operator=(const ControlSocket&) = delete;
+
+  /// A bound, non-blocking socket. The error is a sentence.
+  Result<Fd> bind();
+  /// Has its file been taken away (not: replaced by another process's)?
+  bool lost() const;
+
+ private:
+  std::string store_;
+  uint64_t device_ = 0, inode_ = 0;  ///< of the file; 0: none
+};
+
+/// A blocking connection to it; the error is a sentence.
+Result<Fd> connect_control_socket(const std::string& store);
+
+}  // namespace smtpscope

@@ -1,0 +1,122 @@
+#include "proxy/relay/capture_window.h"
+
+#include <uv.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace smtpscope {
+namespace {
+
+int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+CaptureWindow::CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file)
+    : terms_(std::move(terms)),
+      before_(std::move(before)),
+      deadline_ns_(left_ms == 0 ? 0 : uv_hrtime() + left_ms * 1'000'000),
+      file_(std::move(file)) {
+  for (uint32_t i = 0; i < std::min(terms_.senders.size(), kMostJudged); ++i)
+    if (auto spec = parse_sender_spec(terms_.senders[i]); spec && !spec->needs_dns() && !before_.came.contains(i))
+      judged_.emplace_back(i, std::move(*spec));
+}
+
+bool CaptureWindow::timed_out() const { return deadline_ns_ != 0 && uv_hrtime() >= deadline_ns_; }
+
+bool CaptureWindow::over() const {
+  return closed_by_.load() != nullptr || timed_out() ||
+         (terms_.sessions != 0 && before_.sessions + admitted_.load() >= terms_.sessions);
+}
+
+bool CaptureWindow::enter() {
+  if (over()) return false;
+  if (terms_.sessions == 0) {
+    admitted_.fetch_add(1);
+    return true;
+  }
+  uint64_t count = admitted_.load();
+  do {
+    if (before_.sessions + count >= terms_.sessions) return false;
+  } while (!admitted_.compare_exchange_weak(count, count + 1));
+  if (before_.sessions + count + 1 == terms_.sessions) full_us_ = unix_us();
+  return true;
+}
+
+void CaptureWindow::close(const char* by) {
+  if (over()) return;
+  closed_us_ = unix_us();
+  closed_by_ = by;
+}
+
+std::optional<CaptureWindow::End> CaptureWindow::end() const {
+  if (const char* by = closed_by_.load()) return End{by, closed_us_.load()};
+  if (terms_.sessions != 0 && before_.sessions + admitted_.load() >= terms_.sessions) {
+    const int64_t full_us = full_us_.load();  // 0: a worker is just about to say
+    return End{"count", full_us != 0 ? full_us : unix_us()};
+  }
+  if (!timed_out()) return std::nullopt;
+  constexpr int64_t kClocksDiffer = 1'000'000;  // the one of the deadline, and the wall's
+  const int64_t now_us = unix_us();
+  return End{"time", now_us + kClocksDiffer < terms_.until_us ? now_us : terms_.until_us};
+}
+
+void CaptureWindow::saw(uint64_t connections) {
+  const std::lock_guard lock(mutex_);
+  tally_.connections = connections;
+}
+
+WindowTally CaptureWindow::tally() const {
+  WindowTally all = before_;
+  const std::lock_guard lock(mutex_);
+  all.add(tally_);
+  all.sessions = before_.sessions + admitted_.load();
+  return all;
+}
+
+uint64_t CaptureWindow::in_progress() const {
+  const std::lock_guard lock(mutex_);
+  return admitted_.load() - tally_.ended();
+}
+
+void CaptureWindow::began(const std::string& ip) {
+  const std::lock_guard lock(mutex_);
+  ++tally_.sessions;
+  dirty_ = true;
+  if (judged_.empty()) return;
+  const auto address = IpAddress::parse(ip);
+  if (!address) return;
+  std::erase_if(judged_, [&](const auto& entry) {
+    const SenderSpec& spec = entry.second;
+    const bool in = spec.kind == SenderSpec::Kind::any ||
+                    (spec.first.is_v4() == address->is_v4() && !(*address < spec.first) && !(spec.last < *address));
+    if (in) tally_.came.insert(entry.first);
+    return in;
+  });
+}
+
+void CaptureWindow::ended(const std::string& id, Verdict verdict, const std::string& code) {
+  const std::lock_guard lock(mutex_);
+  ++tally_.verdicts[static_cast<size_t>(verdict)];
+  tally_.newest = std::max(tally_.newest, id);
+  if (!code.empty()) {
+    WindowTally::Code& of = tally_.codes[code];
+    ++of.sessions;
+    of.newest = std::max(of.newest, id);
+  }
+  dirty_ = true;
+}
+
+CaptureWindow::Saved CaptureWindow::save(bool anyway) {
+  const std::lock_guard lock(mutex_);
+  if ((!dirty_ && !anyway) || !file_) return {};
+  const std::error_code error = file_->save(tally_);
+  dirty_ = static_cast<bool>(error);
+  const bool known = std::exchange(failing_, dirty_);
+  return {!error, known ? std::error_code() : error};
+}
+
+}  // namespace smtpscope

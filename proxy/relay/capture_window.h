@@ -1,0 +1,83 @@
+// An open debug window as workers and recorders see it: how many sessions it still takes, and until when; and what came
+// of those it took. Shared by all threads; a session counts in it until its end, however the window ended meanwhile.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "capture/store/debug_windows.h"
+#include "config/sender_spec.h"
+
+namespace smtpscope {
+
+class CaptureWindow {
+ public:
+  /// Entries of `senders` of which it is known whether somebody came; those behind are not looked at.
+  static constexpr size_t kMostJudged = 1000;
+
+  /// `before`: what earlier runs of the proxy counted. `left_ms`: it ends after so long; 0: at no time. `file`: where
+  /// the count is kept; null: nowhere.
+  CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file);
+  const DebugWindow& terms() const { return terms_; }
+
+  // ---- Workers, once a connection; no locks.
+
+  /// Counts a session that begins now; false if the window is over.
+  bool enter();
+  bool over() const;
+
+  // ---- The main loop.
+
+  /// From now on it takes no more; `by` as in StoredWindow::ended_by, a literal.
+  void close(const char* by);
+  struct End {
+    const char* by;
+    int64_t at_us;  ///< Unix time
+  };
+  /// Why and when it was over; none: it is not.
+  std::optional<End> end() const;
+  /// `connections`: what the proxy took from anybody while it was open, in this run.
+  void saw(uint64_t connections);
+  /// Of all runs; sessions as they were admitted.
+  WindowTally tally() const;
+  /// Sessions of this run that go on.
+  uint64_t in_progress() const;
+
+  // ---- Recorders.
+
+  void began(const std::string& ip);
+  /// `code`: of the breakdown; empty: none.
+  void ended(const std::string& id, Verdict verdict, const std::string& code);
+  /// Keeps the count if it has changed, or `anyway`. The first failure of several is told.
+  struct Saved {
+    bool ok = true;
+    std::error_code news{};
+  };
+  Saved save(bool anyway = false);
+
+ private:
+  bool timed_out() const;
+
+  const DebugWindow terms_;
+  const WindowTally before_;
+  const uint64_t deadline_ns_;                           ///< uv_hrtime(); 0: none
+  std::vector<std::pair<uint32_t, SenderSpec>> judged_;  ///< index of the entry
+  std::atomic<uint64_t> admitted_{0};                    ///< in this run
+  std::atomic<int64_t> full_us_{0}, closed_us_{0};       ///< when, Unix time
+  std::atomic<const char*> closed_by_{nullptr};          ///< null: not closed
+
+  mutable std::mutex mutex_;  ///< of what follows
+  WindowTally tally_;         ///< of this run
+  std::unique_ptr<TallyFile> file_;
+  bool dirty_ = false, failing_ = false;
+};
+
+}  // namespace smtpscope

@@ -1,0 +1,256 @@
+#include "proxy/windows/window_keeper.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "capture/store/window_log.h"
+#include "capture/transcript/harmless.h"
+#include "capture/transcript/json_text.h"
+#include "config/units.h"
+
+namespace smtpscope {
+namespace {
+
+int64_t unix_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// What is left of its time, milliseconds, at least 1; 0: it has no limit. A clock that was set back does not lengthen
+/// it.
+uint64_t left_ms(const DebugWindow& w, int64_t now_us) {
+  if (w.until_us == 0) return 0;
+  const int64_t left_us = std::min(w.until_us - now_us, w.until_us - w.opened_us);
+  return static_cast<uint64_t>(std::max<int64_t>(left_us / 1000, 1));
+}
+
+void warn_if(const std::error_code& error, const std::string& what) {
+  if (error) spdlog::warn("{}: {}", what, error.message());
+}
+
+}  // namespace
+
+WindowKeeper::WindowKeeper(Proxy& proxy, MatchOf match_of) : proxy_(proxy), match_of_(std::move(match_of)) {}
+
+void WindowKeeper::resume() {
+  take_config();
+  const std::string& store = proxy_.settings().store.path;
+  const int64_t now = unix_us();
+  const auto log = read_windows(store, now);
+  for (StoredWindow& stored : read_debug_windows(store)) {
+    if (!stored.ended_by.empty() || stored.window.id == kConfigWindow) continue;
+    stored.settle(now);
+    if (!stored.ended_by.empty()) {
+      std::error_code error;
+      if (end_window(stored.folder, stored.ended_by, stored.ended_us, error))
+        spdlog::info("{}", window_line({stored, now, 0, false, listened_spans(log, stored, now), store_hint()}));
+      warn_if(error, stored.folder);
+      continue;
+    }
+    const auto match = match_of_(stored.window.senders, stored.window.exclude);
+    if (!match) {
+      spdlog::error("window {} does not go on: {}", stored.window.id, match.error());
+      continue;
+    }
+    Kept kept;
+    kept.listened = listened_spans(log, stored, now);
+    kept.window = std::make_shared<CaptureWindow>(stored.window, stored.tally, left_ms(stored.window, now),
+                                                  std::make_unique<TallyFile>(stored.folder, proxy_.instance()));
+    kept.match = *match;
+    kept.folder = stored.folder;
+    spdlog::info("window {} goes on: {} sessions so far{}", stored.window.id, stored.tally.sessions,
+                 stored.window.until_us == 0 ? "" : ", until " + iso_utc(stored.window.until_us));
+    open_.push_back(std::move(kept));
+  }
+  put();
+}
+
+void WindowKeeper::take_config() {
+  if (proxy_.config_window() == config_) return;
+  config_ = proxy_.config_window();
+  if (!config_) return;
+  Kept kept;
+  kept.window = config_;
+  open_.insert(open_.begin(), std::move(kept));
+}
+
+void WindowKeeper::begin(Kept& kept) {
+  kept.since_us = unix_us();
+  kept.connections_before = proxy_.connections();
+  if (kept.is_config()) return;  // the proxy's own word
+  const DebugWindow& w = kept.terms();
+  RecordingWindow recording{proxy_.instance(),         proxy_.addresses(), w.senders,     w.exclude, w.sessions,
+                            left_ms(w, kept.since_us), kept.since_us,      kept.since_us, w.id};
+  const std::string& store = proxy_.settings().store.path;
+  warn_if(log_window_begin(store, recording), store + "/windows.log");
+}
+
+void WindowKeeper::stop_listening(Kept& kept, int64_t at_us) {
+  if (kept.since_us == 0) return;
+  kept.window->saw(proxy_.connections() - kept.connections_before);
+  kept.listened.emplace_back(kept.since_us, std::max(kept.since_us, at_us));
+  kept.since_us = 0;
+  if (kept.is_config()) return;
+  const std::string& store = proxy_.settings().store.path;
+  warn_if(log_window_end(store, proxy_.instance(), at_us, kept.terms().id), store + "/windows.log");
+}
+
+void WindowKeeper::end(Kept& kept, const CaptureWindow::End& how) {
+  kept.ended_by = how.by;
+  kept.ended_us = how.at_us;
+  ++ended_[kept.ended_by];
+  stop_listening(kept, how.at_us);
+  if (kept.is_config()) {
+    try {
+      DebugWindow terms = kept.terms();
+      kept.folder = keep_window(proxy_.settings().store.path, terms);
+    } catch (const std::system_error& e) {
+      spdlog::warn("window {}: {}", kept.terms().id, e.what());
+    }
+  }
+  std::error_code error;
+  if (!kept.folder.empty()) end_window(kept.folder, kept.ended_by, kept.ended_us, error);
+  warn_if(error, kept.folder);
+  kept.window->save(true);
+  if (const uint64_t left = kept.window->in_progress(); left > 0)
+    spdlog::info("window {} takes no more sessions; {} of it in progress {} recorded to the end", kept.terms().id, left,
+                 left == 1 ? "is" : "are");
+}
+
+void WindowKeeper::tell(Kept& kept) {
+  if (kept.is_config() && !kept.folder.empty())
+    warn_if(TallyFile(kept.folder, proxy_.instance()).save(kept.window->tally()), kept.folder);
+  kept.window->save(true);
+  spdlog::info("{}; mail goes on", window_line(facts_of(kept)));
+}
+
+void WindowKeeper::put() {
+  std::vector<CaptureGate::Open> opened;
+  for (const Kept& kept : open_)
+    if (!kept.is_config()) opened.push_back({kept.window, kept.match});
+  proxy_.set_windows(std::move(opened));
+}
+
+void WindowKeeper::look() {
+  take_config();
+  const uint64_t connections = proxy_.connections();
+  for (Kept& kept : open_) {
+    if (kept.ended_us != 0) continue;
+    if (kept.since_us == 0 && proxy_.accepts() && !draining_) begin(kept);
+    if (kept.since_us != 0) kept.window->saw(connections - kept.connections_before);
+    if (!kept.folder.empty() && window_has_ended(kept.folder)) kept.window->close("hand");  // by another process
+    if (const auto how = kept.window->end()) end(kept, *how);
+  }
+  const auto ended = std::stable_partition(open_.begin(), open_.end(), [](const Kept& k) { return k.ended_us == 0; });
+  if (ended != open_.end()) {
+    ending_.insert(ending_.end(), std::make_move_iterator(ended), std::make_move_iterator(open_.end()));
+    open_.erase(ended, open_.end());
+    put();
+  }
+  std::erase_if(ending_, [this](Kept& kept) {
+    if (kept.window->in_progress() > 0) return false;
+    tell(kept);
+    return true;
+  });
+}
+
+void WindowKeeper::drain() {
+  draining_ = true;
+  const int64_t now = unix_us();
+  for (Kept& kept : open_) {
+    stop_listening(kept, now);
+    kept.window->save(true);
+  }
+}
+
+void WindowKeeper::finish() {
+  look();
+  for (Kept& kept : ending_) tell(kept);
+  ending_.clear();
+  for (Kept& kept : open_) kept.window->save(true);
+}
+
+WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
+  using Why = Refusal::Why;
+  const auto refuse = [](Why why, std::string message) { return Answer{{}, Refusal{why, std::move(message)}}; };
+  if (const auto error = fault_of(request)) return refuse(Why::request, error->message);
+  if (draining_) return refuse(Why::busy, "the proxy is stopping");
+  if (open_.size() >= kMostOpen)
+    return refuse(Why::busy, fmt::format("{} windows are open already: close some", open_.size()));
+  const auto match = match_of_(request.senders, request.exclude);
+  if (!match) return refuse(Why::request, match.error());
+  DebugWindow terms{"", request.senders, request.exclude, request.sessions, unix_us(), 0, request.reason};
+  if (request.for_ms > 0) terms.until_us = terms.opened_us + static_cast<int64_t>(request.for_ms) * 1000;
+  Kept kept;
+  try {
+    kept.folder = keep_window(proxy_.settings().store.path, terms);
+  } catch (const std::system_error& e) {
+    return refuse(Why::store, fmt::format("the store does not take it: {}", e.what()));
+  }
+  const std::string id = terms.id;
+  kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), request.for_ms,
+                                                std::make_unique<TallyFile>(kept.folder, proxy_.instance()));
+  kept.match = *match;
+  spdlog::info("window {} is open: {}, {} sessions, for {}{}", id,
+               harmless(fmt::format("{}", fmt::join(request.senders, ", "))),
+               request.sessions == 0 ? "any number of" : std::to_string(request.sessions),
+               request.for_ms == 0 ? "as long as it takes" : format_duration_ms(request.for_ms),
+               request.reason.empty() ? "" : ": " + harmless(request.reason));
+  open_.push_back(std::move(kept));
+  put();
+  if (proxy_.accepts()) begin(open_.back());
+  return {window_json(facts_of(open_.back())), std::nullopt};
+}
+
+WindowKeeper::Answer WindowKeeper::close(const std::string& id) {
+  look();
+  const auto it = std::find_if(open_.begin(), open_.end(), [&](const Kept& k) { return k.terms().id == id; });
+  if (it == open_.end()) {
+    std::vector<std::string> ids;
+    for (const Kept& kept : open_) ids.push_back(kept.terms().id);
+    return {{},
+            Refusal{Refusal::Why::unknown,
+                    fmt::format("no window {} is open{}", smtpscope::quoted(std::string_view(id)),
+                                ids.empty() ? "; none is" : fmt::format("; open are: {}", fmt::join(ids, ", ")))}};
+  }
+  it->window->close("hand");
+  end(*it, it->window->end().value_or(CaptureWindow::End{"hand", unix_us()}));
+  nlohmann::ordered_json closed = window_json(facts_of(*it));
+  look();
+  return {std::move(closed), std::nullopt};
+}
+
+nlohmann::ordered_json WindowKeeper::list() const {
+  auto windows = nlohmann::ordered_json::array();
+  for (const Kept& kept : open_) windows.push_back(window_json(facts_of(kept)));
+  return windows;
+}
+
+std::vector<WindowKeeper::Count> WindowKeeper::counts() const {
+  std::vector<Count> counts;
+  for (const Kept& kept : open_) counts.push_back({kept.terms().id, kept.window->tally().sessions});
+  return counts;
+}
+
+WindowFacts WindowKeeper::facts_of(const Kept& kept) const {
+  WindowFacts facts;
+  facts.now_us = unix_us();
+  facts.stored = {kept.terms(), kept.folder, kept.window->tally(), kept.ended_by, kept.ended_us};
+  facts.in_progress = kept.window->in_progress();
+  facts.live = kept.ended_us == 0;
+  facts.listened = kept.listened;
+  if (kept.since_us != 0) facts.listened.emplace_back(kept.since_us, facts.now_us);
+  facts.store = store_hint();
+  return facts;
+}
+
+std::string WindowKeeper::store_hint() const {
+  const std::string& path = proxy_.settings().store.path;
+  return path == Settings().store.path ? "" : path;
+}
+
+}  // namespace smtpscope

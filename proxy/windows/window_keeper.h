@@ -1,0 +1,104 @@
+// The debug windows of a running proxy, on its main loop: opens and closes them, notices when they are over, tells what
+// came of them, and keeps them in the store, so that a later run goes on with those that are not over.
+//
+// The configuration's own window is the proxy's; here it is listed, closed and told of like the others. It begins anew
+// with each run and with each configuration that asks for another one; what it was is kept once it has ended.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/result.h"
+#include "proxy/relay/proxy.h"
+#include "proxy/windows/window_request.h"
+#include "proxy/windows/window_view.h"
+
+namespace smtpscope {
+
+class WindowKeeper {
+ public:
+  static constexpr size_t kMostOpen = 100;
+
+  /// Whose sessions a filter takes. The error is the filter's.
+  using MatchOf = std::function<Result<CaptureGate::Match>(const std::vector<std::string>& senders,
+                                                           const std::vector<std::string>& exclude)>;
+
+  WindowKeeper(Proxy& proxy, MatchOf match_of);
+  WindowKeeper(const WindowKeeper&) = delete;
+  WindowKeeper& operator=(const WindowKeeper&) = delete;
+
+  /// Before the proxy starts: goes on with the windows of earlier runs that are not over.
+  void resume();
+  /// Once the proxy has started, then a few times a second and after each reload: what is over ends.
+  void look();
+  /// The proxy takes no more connections. Windows that are not over wait for the next run.
+  void drain();
+  /// All sessions are over.
+  void finish();
+
+  struct Refusal {
+    enum class Why : uint8_t { request, busy, store, unknown };
+    Why why = Why::request;
+    std::string message;
+  };
+  /// Either has the window as window_json() makes it, or says why not. Opened, it takes whoever connects from now on;
+  /// closed, nobody any more.
+  struct Answer {
+    nlohmann::ordered_json window;
+    std::optional<Refusal> refusal;
+  };
+  Answer open(const WindowRequest& request);
+  Answer close(const std::string& id);
+
+  /// Those that are open, the configuration's first.
+  nlohmann::ordered_json list() const;
+
+  struct Count {
+    std::string id;
+    uint64_t sessions;
+  };
+  std::vector<Count> counts() const;
+  /// Windows that have ended in this run, of each cause.
+  const std::map<std::string, uint64_t>& ended() const { return ended_; }
+
+ private:
+  struct Kept {
+    std::shared_ptr<CaptureWindow> window;
+    CaptureGate::Match match;                             ///< none for the configuration's
+    std::string folder;                                   ///< empty: not in the store (yet)
+    uint64_t connections_before = 0;                      ///< of this run
+    std::vector<std::pair<int64_t, int64_t>> listened{};  ///< stretches of earlier runs
+    int64_t since_us = 0;                                 ///< in this run; 0: not begun
+    int64_t ended_us = 0;                                 ///< 0: not ended
+    std::string ended_by{};
+
+    const DebugWindow& terms() const { return window->terms(); }
+    bool is_config() const { return terms().id == kConfigWindow; }
+  };
+
+  void take_config();
+  /// From now on the proxy listens for it.
+  void begin(Kept& kept);
+  void stop_listening(Kept& kept, int64_t at_us);
+  /// Takes it off the proxy, and tells the store.
+  void end(Kept& kept, const CaptureWindow::End& how);
+  void tell(Kept& kept);
+  void put();
+  WindowFacts facts_of(const Kept& kept) const;
+  std::string store_hint() const;
+
+  Proxy& proxy_;
+  MatchOf match_of_;
+  std::vector<Kept> open_, ending_;  ///< ending: sessions of it go on
+  std::shared_ptr<CaptureWindow> config_;
+  std::map<std::string, uint64_t> ended_;
+  bool draining_ = false;
+};
+
+}  // namespace smtpscope
