@@ -71,8 +71,9 @@ constexpr std::array<Option, 25> kOptions{{
     {.pointer = "/capture/senders",
      .kind = OptionKind::senders,
      .field = SMTPSCOPE_FIELD(s.capture.senders),
-     .help = "Whose sessions are recorded; all others are relayed and leave no trace. \"any\" is everyone, [] is nobody "
-             "until a window is opened (`smtpscope window open`)."},
+     .help =
+         "Whose sessions are recorded; all others are relayed and leave no trace. \"any\" is everyone, [] is nobody "
+         "until a window is opened (`smtpscope window open`)."},
     {.pointer = "/capture/exclude",
      .kind = OptionKind::senders,
      .field = SMTPSCOPE_FIELD(s.capture.exclude),
