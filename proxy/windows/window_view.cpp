@@ -133,9 +133,9 @@ std::vector<std::string> absent_entries(const WindowFacts& f) {
   if (!listened || !filter) return absent;
   for (uint32_t i = 0; i < std::min(w.senders.size(), CaptureWindow::kMostJudged); ++i) {
     const auto spec = parse_sender_spec(w.senders[i]);
-    if (!spec || spec->needs_dns() || f.stored.tally.came.contains(i)) continue;
-    if (spec->kind == SenderSpec::Kind::any ? w.exclude.empty() : covers(*filter, *spec))
-      absent.push_back(w.senders[i]);
+    // Of "any" the number of sessions says it already.
+    if (!spec || spec->kind != SenderSpec::Kind::addresses || f.stored.tally.came.contains(i)) continue;
+    if (covers(*filter, *spec)) absent.push_back(w.senders[i]);
   }
   return absent;
 }
