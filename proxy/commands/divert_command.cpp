@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -12,11 +13,13 @@
 #include "capture/transcript/json_text.h"
 #include "config/checks.h"
 #include "config/loader.h"
+#include "config/sender_spec.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/host_facts.h"
+#include "proxy/names/name_resolver.h"
 
 namespace smtpscope {
 namespace {
@@ -36,6 +39,26 @@ bool print(const std::string& text) {
 
 std::string dump(const json& j) { return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
 
+constexpr uint64_t kNamesLimitMs = 20'000;
+
+/// What DNS says of the names among the senders; what it does not say is told.
+ResolvedNames names_of(const Settings& settings) {
+  std::vector<std::string> entries = settings.capture.senders;
+  entries.insert(entries.end(), settings.capture.exclude.begin(), settings.capture.exclude.end());
+  const auto has_addresses = [](const std::string& entry) {
+    const auto spec = parse_sender_spec(entry);
+    return spec && spec->has_addresses();
+  };
+  if (std::none_of(entries.begin(), entries.end(), has_addresses)) return {};
+  const auto& server = settings.dns.resolver;
+  NamesNow now = resolve_now(entries, server ? format_host_port(*server) : "", kNamesLimitMs);
+  for (const NameResolver::State& state : now.states) {
+    if (!state.failure.empty()) say(fmt::format("{}: {}", state.name, state.failure));
+    if (!state.left_out.empty()) say(fmt::format("{}: left out: {}", state.name, fmt::join(state.left_out, ", ")));
+  }
+  return std::move(now.names);
+}
+
 /// The intent that the configuration has; none if it is not right, which is then said.
 std::optional<DivertIntent> intent_of(const DivertArguments& a) {
   const auto path = find_config(a.config);
@@ -49,7 +72,7 @@ std::optional<DivertIntent> intent_of(const DivertArguments& a) {
     fmt::print(stderr, "{}\n", settings.error());
     return std::nullopt;
   }
-  DivertPlanning plan = plan_divert(*settings);
+  DivertPlanning plan = plan_divert(*settings, names_of(*settings));
   for (SettingsIssue& issue : contradictions(*settings)) plan.faults.push_back(std::move(issue));
   for (const SettingsIssue& issue : plan.faults)
     fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, issue.message));
@@ -192,7 +215,8 @@ ExitCode status(const DivertArguments& a) {
   std::optional<DivertIntent> intent;
   if (!a.config.empty() || find_config("")) {
     intent = intent_of(a);
-    if (!intent) return ExitCode::config;
+    // What is diverted can be told all the same, when the file is wrong or its names cannot be resolved now.
+    if (!intent) return show(a, nullptr) == ExitCode::ok ? ExitCode::config : ExitCode::failed;
   }
   ExitCode code = ExitCode::ok;
   const ExitCode shown = show(a, intent ? &*intent : nullptr, &code);

@@ -12,12 +12,11 @@
 #include <vector>
 
 #include "config/checks.h"
-#include "config/ip.h"
 #include "config/loader.h"
 #include "config/reload.h"
-#include "config/sender_filter.h"
 #include "config/settings.h"
 #include "config/units.h"
+#include "proxy/commands/captured_senders.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/supervisor.h"
@@ -87,21 +86,8 @@ bool refused(const Settings& settings) {
   return !faults.empty();
 }
 
-/// Whose sessions these settings capture. The error is the filter's.
-Result<CaptureGate::Match> match_of(const Settings& settings) {
-  Result<SenderFilter> filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude);
-  if (!filter) return Error{filter.error()};
-  for (const std::string& name : filter->unresolved())
-    spdlog::warn("sender {} is a name; names are not resolved in this version, so it matches nobody", name);
-  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
-  return CaptureGate::Match([shared](const std::string& ip) -> std::optional<std::string_view> {
-    const auto address = IpAddress::parse(ip);
-    return address ? shared->match(*address) : std::nullopt;
-  });
-}
-
 /// SIGHUP: takes the settings in whole, or not at all and says why, with line and column.
-void reload(Proxy& proxy, const Arguments& arguments) {
+void reload(Proxy& proxy, CapturedSenders& senders, const Arguments& arguments) {
   std::string text, file;
   if (const auto found = find_config(arguments.config)) {
     file = *found;
@@ -118,10 +104,12 @@ void reload(Proxy& proxy, const Arguments& arguments) {
     std::vector<SettingsIssue> issues = faults_of(*settings);
     if (issues.empty()) issues = faults_of(plan_reload(proxy.settings(), *settings).settings);
     for (const SettingsIssue& issue : issues) faults.push_back(placed(issue));
-    const Result<CaptureGate::Match> match = match_of(*settings);
+    const Result<SenderMatch> match = senders.match(*settings);
     if (!match) throw std::runtime_error(match.error());
     if (faults.empty()) {
-      for (const SettingsIssue& kept : proxy.reload(*settings, *match)) spdlog::warn("{}", placed(kept));
+      for (const SettingsIssue& kept : proxy.reload(*settings, match->by_address, match->by_name))
+        spdlog::warn("{}", placed(kept));
+      senders.follow(proxy);
       RelayMetrics::add(proxy.metrics().reloads);
       spdlog::info("configuration loaded anew: it holds for all sessions that begin from now on");
       return;
@@ -154,7 +142,8 @@ ExitCode run(const Arguments& arguments) {
   }
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
-  const Result<CaptureGate::Match> match = match_of(settings);
+  CapturedSenders senders;
+  const Result<SenderMatch> match = senders.match(settings);
   if (!match) refuse("--sender", match.error());
   Fd listener;
   std::string token;
@@ -169,17 +158,16 @@ ExitCode run(const Arguments& arguments) {
     }
     listener = control_listener(*at);
   }
-  Proxy proxy(settings, *match);
+  Proxy proxy(settings, match->by_address, match->by_name);
   for (size_t i = 0; i < proxy.addresses().size(); ++i)
     spdlog::info("listening on {}, gateway {}, store {}", proxy.addresses()[i],
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
-  return Supervisor(
-             proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token))
-                     .run() == 0
-             ? ExitCode::ok
-             : ExitCode::failed;
+  Supervisor supervisor(
+      proxy, [&] { reload(proxy, senders, arguments); }, std::move(listener), std::move(token));
+  supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy); }, [&] { senders.end(); });
+  return supervisor.run() == 0 ? ExitCode::ok : ExitCode::failed;
 }
 
 }  // namespace
@@ -191,7 +179,8 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
   command->add_option("--listen", a->listen, "ADDR:PORT to accept senders on; may be given more than once");
   command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway");
   command->add_option("--store", a->store, "Folder for recordings and transcripts; default: /var/lib/smtpscope");
-  command->add_option("--sender", a->senders, "Whose sessions to capture: address, CIDR, range, or any (the default)");
+  command->add_option("--sender", a->senders,
+                      "Whose sessions to capture: address, CIDR, range, name, or any (the default)");
   command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on")
       ->check([](const std::string& text) -> std::string {
         return text.find_first_not_of("0123456789") == std::string::npos && std::strtoull(text.c_str(), nullptr, 10) > 0

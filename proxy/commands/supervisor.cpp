@@ -46,6 +46,7 @@ int Supervisor::run() {
         if (auto& self = *static_cast<Supervisor*>(s->data); !self.draining_) self.reload_();
       },
       SIGHUP);
+  if (begin_) begin_(&loop_);
   mask_hang_up(SIG_UNBLOCK);
   proxy_.start();
   if (listener_) serve();
@@ -91,6 +92,7 @@ void Supervisor::on_timer() {
   }
   if (!proxy_.done()) return;
   server_.reset();
+  if (end_) end_();
   for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&term_), reinterpret_cast<uv_handle_t*>(&interrupt_),
                               reinterpret_cast<uv_handle_t*>(&hang_up_), reinterpret_cast<uv_handle_t*>(&timer_)})
     uv_close(handle, nullptr);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "proxy/control/http_server.h"
 #include "proxy/net/socket.h"
@@ -24,6 +25,12 @@ class Supervisor {
 
   /// From now on a SIGHUP waits until run() can answer it; else it would end a process that is still starting.
   static void hold_reloads();
+  /// What else lives on the main loop: `begin` is called with it before the proxy starts, `end` when it has ended.
+  /// Before run().
+  void beside(std::function<void(uv_loop_t*)> begin, std::function<void()> end) {
+    begin_ = std::move(begin);
+    end_ = std::move(end);
+  }
   /// Starts the proxy and returns when it has ended after SIGTERM or SIGINT; 0 if all went well.
   int run();
 
@@ -34,7 +41,8 @@ class Supervisor {
   void on_timer();
 
   Proxy& proxy_;
-  std::function<void()> reload_;
+  std::function<void()> reload_, end_;
+  std::function<void(uv_loop_t*)> begin_;
   Fd listener_;
   std::string token_;
   uv_loop_t loop_{};

@@ -69,6 +69,14 @@ std::string metrics_text(const MetricsView& view) {
   text.sample(of(m.sender_bytes), "from=\"sender\"");
   text.sample(of(m.gateway_bytes), "from=\"gateway\"");
   write_captured(text, m);
+  text.family("forgotten_sessions_total", "counter",
+              "Sessions that waited for the sender's name and were not recorded, by why.");
+  for (size_t i = 0; i < m.forgotten.size(); ++i)
+    text.sample(of(m.forgotten[i]), fmt::format("reason=\"{}\"", RelayMetrics::kForgotten[i]));
+  text.family("sender_names", "gauge", "Names among the senders: resolved, on their last good answer, or without one.");
+  text.sample(of(m.names_good), "state=\"resolved\"");
+  text.sample(of(m.names_kept), "state=\"kept\"");
+  text.sample(of(m.names_failed), "state=\"failed\"");
   text.family("recorder_queue_bytes", "gauge", "Bytes that wait to be recorded, of each worker.");
   for (size_t i = 0; i < view.recorder_backlogs.size(); ++i)
     text.sample(view.recorder_backlogs[i], fmt::format("worker=\"{}\"", i));

@@ -277,7 +277,7 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
   if (intent != nullptr && describe(*intent) != state.intent)
-    differs("the configuration wants something else by now: `divert on` brings it in force");
+    differs("the configuration, or what its names mean, is another by now: `divert on` brings it in force");
   return status;
 }
 

@@ -40,7 +40,9 @@ struct DivertPlanning {
   std::vector<SettingsIssue> warnings;
 };
 
-DivertPlanning plan_divert(const Settings& settings);
+/// `names`: what DNS says of those among the senders. One that is not there is left out, with a warning; in `exclude`
+/// it is a fault, as whom it means would be diverted.
+DivertPlanning plan_divert(const Settings& settings, const ResolvedNames& names = {});
 
 /// "10.2.3.0-10.2.3.255, 10.2.9.9": for people and for the record.
 std::string ranges_text(const AddressRanges& ranges);

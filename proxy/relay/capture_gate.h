@@ -26,6 +26,8 @@ class CaptureGate {
 
   /// The filter entry if a session of this sender, beginning now, is to be captured; it counts as begun.
   std::optional<std::string> admit(const Match& match, const std::string& ip);
+  /// Is nothing more to be captured?
+  bool over() const;
   /// A captured session ended so.
   void ended(Verdict verdict);
   /// A line for the log once the window is over and its last session has ended; none before that, and only once.
@@ -33,8 +35,6 @@ class CaptureGate {
   uint64_t next_icid() { return icid_.fetch_add(1) + 1; }
 
  private:
-  bool over() const;
-
   std::atomic<uint64_t> limit_{0};        ///< of admitted_; 0: none
   std::atomic<uint64_t> deadline_ns_{0};  ///< 0: none
   std::atomic<uint64_t> icid_{0}, admitted_{0}, finished_{0};

@@ -47,11 +47,13 @@ uint32_t workers_by_default() {
 }
 
 /// One snapshot of the settings; the gate and the rest that outlives them are for the caller to fill in.
-std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::Match match) {
+std::shared_ptr<RelayContext> context_of(const Settings& settings, CaptureGate::Match match,
+                                         std::shared_ptr<const SenderFilter> by_name) {
   auto context = std::make_shared<RelayContext>();
   context->settings = settings;
   if (settings.gateway.address.port != 0) context->gateway = address_of(settings.gateway.address, "gateway");
   context->match = std::move(match);
+  context->by_name = std::move(by_name);
   for (const ListenerSettings& listener : settings.listeners) {
     Result<SenderFilter> trusted = SenderFilter::build(listener.trusted, {});
     if (!trusted) throw std::runtime_error("trusted: " + trusted.error());
@@ -70,9 +72,9 @@ std::string cannot_listen(const ListenerSettings& listener, const Address& addre
 
 }  // namespace
 
-Proxy::Proxy(const Settings& settings, CaptureGate::Match match) {
+Proxy::Proxy(const Settings& settings, CaptureGate::Match match, std::shared_ptr<const SenderFilter> by_name) {
   raise_descriptor_limit();
-  const auto context = context_of(settings, std::move(match));
+  const auto context = context_of(settings, std::move(match), std::move(by_name));
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
   context->instance = new_ulid(now.count());
@@ -126,9 +128,10 @@ void Proxy::log_window(bool begins) {
   window_open_ = begins;
 }
 
-std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Match match) {
+std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Match match,
+                                         std::shared_ptr<const SenderFilter> by_name) {
   ReloadPlan plan = plan_reload(context_->settings, settings);
-  const auto context = context_of(plan.settings, std::move(match));
+  const auto context = context_of(plan.settings, std::move(match), std::move(by_name));
   context->instance = context_->instance;
   context->gate = context_->gate;
   context->refusals = context_->refusals;
@@ -142,6 +145,14 @@ std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::
   }
   for (auto& worker : workers_) worker->reconfigure(context_);
   return std::move(plan.kept);
+}
+
+void Proxy::rematch(CaptureGate::Match match, std::shared_ptr<const SenderFilter> by_name) {
+  const auto context = std::make_shared<RelayContext>(*context_);
+  context->match = std::move(match);
+  context->by_name = std::move(by_name);
+  context_ = context;
+  for (auto& worker : workers_) worker->reconfigure(context_);
 }
 
 void Proxy::start() {

@@ -15,15 +15,18 @@ namespace smtpscope {
 
 class Proxy {
  public:
-  /// `match` decides whose sessions are captured. Throws std::runtime_error with a sentence for the operator if a
-  /// listener cannot be opened or an address makes no sense.
-  Proxy(const Settings& settings, CaptureGate::Match match);
+  /// `match` decides whose sessions are captured; `by_name` is the same as a filter, where an entry is a domain. Throws
+  /// std::runtime_error with a sentence for the operator if a listener cannot be opened or an address makes no sense.
+  Proxy(const Settings& settings, CaptureGate::Match match, std::shared_ptr<const SenderFilter> by_name = nullptr);
   ~Proxy();
 
   void start();
   /// Sessions that begin from now on follow these settings; those in progress keep theirs. What cannot change live
   /// stays and is told (config/reload.h). Throws std::runtime_error as the constructor does; then nothing has changed.
-  std::vector<SettingsIssue> reload(const Settings& settings, CaptureGate::Match match);
+  std::vector<SettingsIssue> reload(const Settings& settings, CaptureGate::Match match,
+                                    std::shared_ptr<const SenderFilter> by_name = nullptr);
+  /// The same settings, but their senders' names mean other addresses now.
+  void rematch(CaptureGate::Match match, std::shared_ptr<const SenderFilter> by_name);
   const Settings& settings() const { return context_->settings; }
   /// "127.0.0.1:2525" of each listener, with the port that the system chose if it was 0.
   const std::vector<std::string>& addresses() const { return addresses_; }

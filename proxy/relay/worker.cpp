@@ -153,12 +153,15 @@ void Worker::on_request() {
     for (auto& [number, session] : sessions_) all.push_back(session.get());
     for (Session* session : all) session->stop(cause);
     if (header_wait_) header_wait_->end();
+    if (undecided_) undecided_->end();
   }
   stop_if_done();
 }
 
 void Worker::stop_if_done() {
-  if (accepting_ || !sessions_.empty() || !wake_ || (header_wait_ && !header_wait_->empty())) return;
+  if (accepting_ || !sessions_.empty() || !wake_ || (header_wait_ && !header_wait_->empty()) ||
+      (undecided_ && !undecided_->empty()))
+    return;
   flush_batch();
   {
     const std::lock_guard lock(wake_mutex_);
@@ -170,6 +173,7 @@ void Worker::stop_if_done() {
   look_timer_.reset();
   dns_.reset();
   old_dns_.reset();
+  undecided_.reset();
   poller_.reset();
   header_wait_.reset();
 }
@@ -237,10 +241,12 @@ bool Worker::begin(Incoming& incoming) {
     return false;
   }
   std::string named = incoming.via ? incoming.sender.ip : "";
+  const auto ip = context_->by_name ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
   auto capture = capture_of(incoming, to, leg);
+  CaptureSession* const waits = capture && capture->undecided ? capture.get() : nullptr;
   const uint64_t number = ++numbered_;
   RelayMetrics::add(metrics().sessions_begun);
-  if (capture) RelayMetrics::add(metrics().captured_begun);
+  if (capture && waits == nullptr) RelayMetrics::add(metrics().captured_begun);
   auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), std::move(leg), std::move(capture));
   if (!named.empty()) session->named(std::move(named));
   if (look_timer_ && !uv_is_active(reinterpret_cast<uv_handle_t*>(look_timer_.get())))
@@ -253,14 +259,31 @@ bool Worker::begin(Incoming& incoming) {
   Session& started = *session;
   sessions_.emplace(number, std::move(session));
   started.start();
+  if (waits != nullptr && ip) undecided_->add(*ip, number, waits, context_);
   return true;
 }
 
 std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg) {
   const uint64_t icid = context_->gate->next_icid();
-  auto entry = context_->gate->admit(context_->match, incoming.sender.ip);
-  if (!entry) return nullptr;
+  std::optional<std::string> entry;
+  bool waits = false;
+  const auto ip = context_->by_name ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
+  if (ip && context_->by_name->needs_name(*ip)) {
+    if (context_->gate->over()) return nullptr;
+    Undecided* const names = undecided();
+    if (names == nullptr) return nullptr;
+    const ConfirmedNames* known = names->known(*ip);
+    waits = known == nullptr && !names->full();
+    if (known != nullptr)
+      entry = admit_named(*ip, *known, *context_);
+    else if (!waits)
+      no_room_to_wait();
+  } else {
+    entry = context_->gate->admit(context_->match, incoming.sender.ip);
+  }
+  if (!entry && !waits) return nullptr;
   auto capture = std::make_unique<CaptureSession>();
+  capture->undecided = waits;
   SessionFacts& facts = capture->facts;
   facts.started_us = unix_us();
   facts.id = new_ulid(facts.started_us);
@@ -273,10 +296,58 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Add
   facts.sees = leg.sees;
   facts.sees_port = leg.sees_port;
   facts.header = leg.header;
-  facts.filter = std::move(*entry);
+  if (entry) facts.filter = std::move(*entry);
   facts.body_policy = policy_name(context_->settings.capture.body);
   facts.body_limit = context_->settings.capture.body_limit;
   return capture;
+}
+
+Undecided* Worker::undecided() {
+  const auto& setting = context_->settings.dns.resolver;
+  const std::string resolver = setting ? format_host_port(*setting) : "";
+  if (undecided_ && (undecided_->resolver() == resolver || !undecided_->empty())) return undecided_.get();
+  try {
+    undecided_ = std::make_unique<Undecided>(*this, resolver);
+  } catch (const std::exception& e) {
+    undecided_.reset();
+    if (!std::exchange(dns_failed_, true)) spdlog::warn("{}", e.what());
+  }
+  return undecided_.get();
+}
+
+void Worker::no_room_to_wait() {
+  RelayMetrics::add(metrics().forgotten[static_cast<size_t>(RelayMetrics::Forgotten::room)]);
+  if (!std::exchange(crowded_, true))
+    spdlog::warn(
+        "{} sessions wait for their senders' names to be looked up: further ones are relayed without being recorded "
+        "(/metrics counts them: forgotten_sessions_total)",
+        Undecided::kMost);
+}
+
+std::optional<std::string> Worker::admit_named(const IpAddress& ip, const ConfirmedNames& names,
+                                               const RelayContext& context) {
+  using Forgotten = RelayMetrics::Forgotten;
+  const auto entry = context.by_name->match(ip, names.names, names.all);
+  std::optional<std::string> admitted;
+  if (entry) admitted = context.gate->admit([&](const std::string&) { return entry; }, {});
+  if (!admitted) {
+    const Forgotten why = entry ? Forgotten::window : names.all ? Forgotten::name : Forgotten::dns;
+    RelayMetrics::add(metrics().forgotten[static_cast<size_t>(why)]);
+  }
+  return admitted;
+}
+
+void Worker::decide(uint64_t number, CaptureSession* capture, const IpAddress& ip, const ConfirmedNames& names,
+                    const RelayContext& context) {
+  auto entry = admit_named(ip, names, context);
+  if (entry) {
+    capture->facts.filter = std::move(*entry);
+    RelayMetrics::add(metrics().captured_begun);
+  } else if (const auto session = sessions_.find(number); session != sessions_.end()) {
+    session->second->forget();
+  }
+  append(
+      {capture, 0, 0, 0, entry ? BatchRecord::Type::kept : BatchRecord::Type::forgotten, From::proxy, CloseHow::fin});
 }
 
 /// To a listener for diverted connections, straight: there is no gateway that it was meant for.

@@ -27,6 +27,7 @@
 #include "proxy/relay/recorder.h"
 #include "proxy/relay/relay_metrics.h"
 #include "proxy/relay/session.h"
+#include "proxy/relay/undecided.h"
 
 namespace smtpscope {
 
@@ -34,9 +35,10 @@ namespace smtpscope {
 /// gate, the refusals). A reload makes another one.
 struct RelayContext {
   Settings settings;
-  Address gateway;           ///< of connections that were not diverted on their way to one
-  std::string instance;      ///< ULID of this run
-  CaptureGate::Match match;  ///< whose sessions are captured
+  Address gateway;                              ///< of connections that were not diverted on their way to one
+  std::string instance;                         ///< ULID of this run
+  CaptureGate::Match match;                     ///< whose sessions are captured
+  std::shared_ptr<const SenderFilter> by_name;  ///< the same, where names of domains are among it; else null
   std::shared_ptr<CaptureGate> gate;
   std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
   std::shared_ptr<HeaderRefusals> refusals;
@@ -77,10 +79,17 @@ class Worker {
   RelayMetrics& metrics() { return *context_->metrics; }
   bool overloaded() const { return queue_.overloaded(); }
   void retire(uint64_t number);
+  /// Keeps or forgets a session that was undecided.
+  void decide(uint64_t number, CaptureSession* capture, const IpAddress& ip, const ConfirmedNames& names,
+              const RelayContext& context);
   /// Makes a session of it. False if descriptors ran out: accepting pauses, and `incoming` is as it was.
   bool begin(Incoming& incoming);
   /// Counts a connection that is closed for its PROXY header, and tells.
   void refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail);
+  /// Nothing waits for names any more. In a callback of theirs, which must not be the end of them.
+  void names_told() {
+    if (!accepting_) wake();
+  }
   /// Ends the loop if nothing is accepted any more and nothing is left.
   void stop_if_done();
 
@@ -104,6 +113,11 @@ class Worker {
   void await_header(const Listener& listener, Incoming incoming);
   void refuse_undiverted(const Incoming& incoming);
   std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg);
+  /// Where sessions wait whose sender's name decides; null if nobody can be asked.
+  Undecided* undecided();
+  void no_room_to_wait();
+  /// The entry that captures a sender with these names; nullopt, and it is counted why, if none does.
+  std::optional<std::string> admit_named(const IpAddress& ip, const ConfirmedNames& names, const RelayContext& context);
   void listen(Listener& listener);
   void pause();
   void resume();
@@ -119,6 +133,7 @@ class Worker {
   UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_;
   std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
   std::unique_ptr<ReverseDns> old_dns_;      ///< of the context before, for look-ups under way
+  std::unique_ptr<Undecided> undecided_;     ///< made for the first session that is
   std::unique_ptr<Poller> poller_;           ///< of the sessions' sockets
   std::unique_ptr<HeaderWait> header_wait_;  ///< if a listener is for load balancers
   std::vector<Listener> listeners_;
@@ -127,6 +142,7 @@ class Worker {
   uint64_t numbered_ = 0;
   bool accepting_ = true, paused_ = false;
   bool dns_failed_ = false;       ///< said in the log
+  bool crowded_ = false;          ///< said in the log
   bool undiverted_said_ = false;  ///< said in the log
 
   BatchQueue queue_;

@@ -60,11 +60,35 @@ TEST_CASE("the gateway's address limits its own family, destinations limit both"
   CHECK_FALSE(p.intent.families[1].on());
 }
 
+TEST_CASE("names are diverted by what DNS says of them; what it does not say is left out, and told") {
+  const auto at = [](const char* address) {
+    return AddressRange{*IpAddress::parse(address), *IpAddress::parse(address)};
+  };
+  const ResolvedNames names{{"spf:a.example", {{at("192.0.2.1"), at("192.0.2.9"), at("2001:db8::1")}}},
+                            {"mx:part.example", {{at("192.0.2.7")}, false}},
+                            {"b.example", {{at("192.0.2.9")}}}};
+  const auto settings = load_settings_text(R"({"listeners": [{"address": "0.0.0.0:10025", "accept": "tproxy"},
+      {"address": "[::]:10026", "accept": "tproxy"}], "divert": {"destinations": ["10.0.0.1", "2001:db8:2::1"]},
+      "capture": {"senders": ["SPF:a.example", "mx:part.example", ".c.example", "gone.example"], "exclude": ["b.example"]}})",
+                                           "test");
+  REQUIRE(settings);
+  const auto p = plan_divert(*settings, names);
+  CHECK(p.faults.empty());
+  CHECK(ranges_text(p.intent.families[0].senders) == "192.0.2.1, 192.0.2.7");
+  CHECK(ranges_text(p.intent.families[1].senders) == "2001:db8::1");
+  REQUIRE(p.warnings.size() == 3);
+  CHECK(p.warnings[0].pointer == "/capture/senders/2");
+  CHECK(p.warnings[1].message == "\"mx:part.example\" could be resolved only in part");
+  CHECK(p.warnings[2].message == "\"gone.example\" could not be resolved, and is left out");
+}
+
 TEST_CASE("what cannot be diverted is refused with its place in the configuration") {
   CHECK(fault(plan_for(R"("capture": {"senders": ["mx.a.example"]})"))
-            .starts_with("/capture/senders: there are only names"));
+            .starts_with("/capture/senders: none of the names has an address"));
   CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3", "mx.a.example"]})")) == "none");
-  CHECK(fault(plan_for(R"("capture": {"exclude": [".a.example"]})")).starts_with("/capture/exclude/0"));
+  CHECK(fault(plan_for(R"("capture": {"exclude": ["mx.a.example"]})"))
+            .starts_with("/capture/exclude/0: \"mx.a.example\" could"));
+  CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3"], "exclude": [".a.example"]})")) == "none");
   CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3"], "exclude": ["any"]})")).find("nobody") !=
         std::string::npos);
   CHECK(
