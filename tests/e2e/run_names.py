@@ -6,6 +6,8 @@ without a trace; names in `exclude`. Mail flows at once in every case.
 import argparse
 import asyncio
 import json
+import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -319,7 +321,39 @@ async def no_server(options, folder, gateway):
         scope.kill()
 
 
-CASES = (addresses, changes, domain, exclusions, stopping, no_server)
+async def kernel(options, folder, gateway):
+    """`divert` resolves names itself; what it cannot put into the kernel's set is said there and at `config check`."""
+    names = await NameServer(dict(ADDRESSES)).start()
+    more = {"listeners": [{"address": "0.0.0.0:10025", "accept": "tproxy"}, {"address": "[::]:10025", "accept": "tproxy"}],
+            "gateway": {"present": "sender"}, "divert": {"destinations": ["192.0.2.25", "2001:db8:2::25"]}}
+    scope = Scope(options, folder, "kernel", gateway, names,
+                  {"senders": ["spf:spf.example", "host.example", ".partner.example", "gone.example"]}, **more)
+
+    async def cli(*words):
+        return await asyncio.to_thread(scope.cli, *words, check=False)
+    try:
+        status, _, stderr = await cli("config", "check", scope.file)
+        assert status == 0 and stderr.count("warning") == 1, stderr
+        assert '/capture/senders/2: warning: ".partner.example" cannot be put into the kernel' in stderr, stderr
+        if os.geteuid() != 0 or not shutil.which("nft"):
+            print("        (divert print needs root and nft: left out)")
+            return
+        status, stdout, stderr = await cli("divert", "print", "--config", scope.file)
+        assert status == 0, stderr
+        for address in ("127.0.10.1", "127.0.14.4", "127.0.13.198", "2001:db8::", "127.0.12.10"):
+            assert address in stdout, f"{address} is not in:\n{stdout}"
+        assert "127.0.12.9" not in stdout, stdout
+        for text in ("gone.example: there is no such host", '"gone.example" could not be resolved, and is left out',
+                     "`divert on` leaves it out", "spf:spf.example: left out: \"exists:"):
+            assert text in stderr, f"{text!r} is not in:\n{stderr}"
+        scope.write({"senders": "any", "exclude": ["host.example", "gone.example"]})
+        status, _, stderr = await cli("divert", "print", "--config", scope.file)
+        assert status == 78 and '/capture/exclude/1: "gone.example" could not be resolved' in stderr, stderr
+    finally:
+        names.close()
+
+
+CASES = (addresses, changes, domain, exclusions, stopping, no_server, kernel)
 
 
 async def run(options, folder):
