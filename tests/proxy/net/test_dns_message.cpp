@@ -47,8 +47,8 @@ TEST_CASE("records of each type are read, with the least TTL") {
   const DnsQuestion a{"X.example", DnsType::a};
   const auto addresses =
       parsed(message({"x.example", DnsType::a},
-                     {record(kOwner, 1, 300, "\xC0\x00\x02\x01"), record(kOwner, 1, 60, "\xC0\x00\x02\x02"),
-                      record(wire("y.example"), 1, 5, "\xC0\x00\x02\x03")}),
+                     {record(kOwner, 1, 300, number(0xC0000201, 4)), record(kOwner, 1, 60, number(0xC0000202, 4)),
+                      record(wire("y.example"), 1, 5, number(0xC0000203, 4))}),
              a);
   CHECK(addresses.status == DnsAnswer::Status::ok);
   CHECK(addresses.ttl_s == 60);
@@ -81,7 +81,7 @@ TEST_CASE("records of each type are read, with the least TTL") {
 TEST_CASE("aliases are followed, in any order, and not for ever") {
   const DnsQuestion a{"x.example", DnsType::a};
   const auto answer = parsed(
-      message(a, {record(wire("z.example"), 1, 300, "\xC0\x00\x02\x01"),
+      message(a, {record(wire("z.example"), 1, 300, number(0xC0000201, 4)),
                   record(wire("y.example"), 5, 30, wire("z.example")), record(kOwner, 5, 90, wire("Y.example"))}),
       a);
   CHECK(answer.status == DnsAnswer::Status::ok);
@@ -101,7 +101,8 @@ TEST_CASE("a message cut at any byte is a failure, and loops of names end") {
   const DnsQuestion mx{"x.example", DnsType::mx};
   const std::string whole = message(mx, {record(kOwner, 15, 9, number(20, 2) + wire("b.x.example"))});
   for (size_t n = 0; n < whole.size(); ++n) CHECK(parsed(whole.substr(0, n), mx).status == DnsAnswer::Status::failed);
-  CHECK(parsed(message(mx, {record("\xC0\x1B", 15, 9, "\0\x01\xC0\x1B")}), mx).status == DnsAnswer::Status::failed);
+  CHECK(parsed(message(mx, {record("\xC0\x1B", 15, 9, number(1, 2) + "\xC0\x1B")}), mx).status ==
+        DnsAnswer::Status::failed);
 }
 
 TEST_CASE("names to ask for") {
