@@ -91,23 +91,27 @@ std::vector<SettingsIssue> unavailable(const Settings& settings) {
   return issues;
 }
 
-std::vector<SettingsIssue> unresolved_senders(const Settings& settings) {
+std::vector<SettingsIssue> undivertable_senders(const Settings& settings) {
   std::vector<SettingsIssue> issues;
   const bool diverts = std::any_of(settings.listeners.begin(), settings.listeners.end(),
                                    [](const ListenerSettings& l) { return l.accept == Accept::tproxy; });
   const auto scan = [&](const std::vector<std::string>& entries, std::string_view list) {
     for (size_t i = 0; i < entries.size(); ++i) {
       const auto spec = parse_sender_spec(entries[i]);
-      if (!spec || !spec->needs_dns()) continue;
+      if (!spec || spec->kind != SenderSpec::Kind::domain) continue;
       issues.push_back(
           {fmt::format("/capture/{}/{}", list, i),
-           fmt::format("{} is a name, and names are not looked up in this version yet: it matches no sender{}",
-                       quoted(entries[i]),
-                       !diverts            ? ""
-                       : list == "exclude" ? ", and `divert on` refuses it: whom it means would be diverted"
-                                           : ", and `divert on` cannot have the kernel divert it")});
+           fmt::format(
+               "{} cannot be put into the kernel's set by address, since only a sender's own name tells whether "
+               "it is one of them: {}",
+               quoted(entries[i]),
+               list == "exclude"
+                   ? "its hosts are diverted too, where another entry names them, but not recorded"
+                   : "`divert on` leaves it out, and it matches only senders that another entry diverts; \"spf:\" "
+                     "and \"mx:\" can be put there")});
     }
   };
+  if (!diverts) return issues;
   scan(settings.capture.senders, "senders");
   scan(settings.capture.exclude, "exclude");
   return issues;

@@ -22,7 +22,7 @@ std::vector<SettingsIssue> contradictions(const Settings& settings);
 /// What is asked for and "is not available in this version yet".
 std::vector<SettingsIssue> unavailable(const Settings& settings);
 
-/// Senders that match nothing, since names are not resolved yet: a warning, no error.
-std::vector<SettingsIssue> unresolved_senders(const Settings& settings);
+/// Where connections are diverted: entries that cannot be put into the kernel's set by address. A warning, no error.
+std::vector<SettingsIssue> undivertable_senders(const Settings& settings);
 
 }  // namespace smtpscope

@@ -77,7 +77,9 @@ constexpr std::array<Option, 25> kOptions{{
     {.pointer = "/capture/exclude",
      .kind = OptionKind::senders,
      .field = SMTPSCOPE_FIELD(s.capture.exclude),
-     .help = "Whose sessions are never recorded, even if \"senders\" names them."},
+     .help = "Whose sessions are never recorded, even if \"senders\" names them. While it is not known whom a name "
+             "here means, "
+             "nobody is recorded."},
     {.pointer = "/capture/sessions",
      .kind = OptionKind::count_limit,
      .field = SMTPSCOPE_FIELD(s.capture.sessions),
@@ -150,8 +152,9 @@ constexpr std::array<Option, 25> kOptions{{
     {.pointer = "/dns/resolver",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.dns.resolver),
-     .help =
-         "Address and port of the name server to ask, best the one that the gateway asks. Without it the system's."},
+     .help = "Address and port of the name server to ask, for senders' names too, best the one that the gateway asks. "
+             "Without "
+             "it the system's."},
     {.pointer = "/log/level",
      .kind = OptionKind::choice,
      .field = SMTPSCOPE_FIELD(s.log.level),

@@ -179,14 +179,13 @@ std::string config_markdown() {
       "| `198.51.100.10-20` | a range in the last octet |\n"
       "| `198.51.100.10-198.51.101.5` | a range from address to address, IPv6 too |\n"
       "| `10.2.3` or `10.2.3.` | every IPv4 address that begins with these octets |\n"
-      "| `mx.partner.example` | a host by its name (*) |\n"
-      "| `.partner.example` | every host below a domain (*) |\n"
-      "| `spf:partner.example` | the addresses that the domain's SPF record names (*) |\n"
-      "| `mx:partner.example` | the domain's mail exchangers (*) |\n\n"
-      "(*) Accepted, but not looked up in this version yet: such an entry matches no sender, and `config check` warns "
-      "of\n"
-      "it. Where several entries cover an address, the narrowest is the one named in the transcript; `exclude` beats\n"
-      "`senders`.\n";
+      "| `mx.partner.example` | a host by its name |\n"
+      "| `.partner.example` | every host below a domain, by its forward-confirmed name |\n"
+      "| `spf:partner.example` | the addresses that the domain's SPF record lets pass |\n"
+      "| `mx:partner.example` | the domain's mail exchangers |\n\n"
+      "How names are resolved, and what happens when the DNS fails: SENDERS.md. Where several entries cover an "
+      "address, the\n"
+      "narrowest is the one named in the transcript; `exclude` beats `senders`.\n";
   Settings settings = defaults();
   const auto describe = [&](const Option& option) {
     const std::string value = default_of(option, settings);

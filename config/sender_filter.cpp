@@ -23,7 +23,7 @@ std::pair<uint64_t, uint64_t> extent(const IpAddress& first, const IpAddress& la
 }  // namespace
 
 Result<SenderFilter> SenderFilter::build(const std::vector<std::string>& senders,
-                                         const std::vector<std::string>& exclude) {
+                                         const std::vector<std::string>& exclude, const ResolvedNames& names) {
   SenderFilter filter;
   filter.names_ = senders;
   std::vector<Entry> v4;
@@ -31,8 +31,16 @@ Result<SenderFilter> SenderFilter::build(const std::vector<std::string>& senders
   const auto add = [&](const std::string& text, int32_t index, std::string_view list) -> std::optional<Error> {
     const auto spec = parse_sender_spec(text);
     if (!spec) return Error{fmt::format("{}: {}", list, spec.error())};
-    if (spec->needs_dns()) {
-      filter.unresolved_.push_back(text);
+    if (spec->kind == SenderSpec::Kind::domain) {
+      filter.domains_.push_back({spec->key(), index});
+      filter.excludes_domains_ = filter.excludes_domains_ || index == kExcluded;
+    } else if (spec->needs_dns()) {
+      const auto known = names.find(spec->key());
+      if (known == names.end()) filter.unresolved_.push_back(text);
+      if (index == kExcluded && (known == names.end() || !known->second.whole)) filter.withheld_.push_back(text);
+      if (known == names.end()) return std::nullopt;
+      for (const AddressRange& range : known->second.ranges)
+        (range.first.is_v4() ? v4 : v6).push_back({range.first, range.last, index});
     } else if (spec->kind == SenderSpec::Kind::any) {
       v4.push_back({IpAddress::v4(0), kLastV4, index});
       v6.push_back({IpAddress(), kLastV6, index});
@@ -47,8 +55,12 @@ Result<SenderFilter> SenderFilter::build(const std::vector<std::string>& senders
   for (const std::string& text : exclude) {
     if (auto error = add(text, kExcluded, "exclude")) return *error;
   }
-  filter.v4_ = flatten(v4);
-  filter.v6_ = flatten(v6);
+  if (filter.withheld_.empty()) {
+    filter.v4_ = flatten(v4);
+    filter.v6_ = flatten(v6);
+  } else {
+    filter.domains_.clear();
+  }
   return filter;
 }
 
@@ -90,7 +102,7 @@ SenderFilter::Stretches SenderFilter::flatten(const std::vector<Entry>& entries)
         in_force.erase(rank);
       }
     }
-    const int32_t winner = exclusions > 0 || in_force.empty() ? kNone : std::get<2>(*in_force.begin());
+    const int32_t winner = exclusions > 0 ? kExcluded : in_force.empty() ? kNone : std::get<2>(*in_force.begin());
     if (!out.entries.empty() && out.entries.back() == winner) continue;
     out.starts.push_back(at);
     out.entries.push_back(winner);
@@ -98,13 +110,40 @@ SenderFilter::Stretches SenderFilter::flatten(const std::vector<Entry>& entries)
   return out;
 }
 
-std::optional<std::string_view> SenderFilter::match(const IpAddress& address) const {
+int32_t SenderFilter::index_of(const IpAddress& address) const {
   const Stretches& stretches = address.is_v4() ? v4_ : v6_;
   const auto after = std::upper_bound(stretches.starts.begin(), stretches.starts.end(), address);
-  if (after == stretches.starts.begin()) return std::nullopt;
-  const int32_t index = stretches.entries[static_cast<size_t>(after - stretches.starts.begin()) - 1];
-  if (index == kNone) return std::nullopt;
+  if (after == stretches.starts.begin()) return kNone;
+  return stretches.entries[static_cast<size_t>(after - stretches.starts.begin()) - 1];
+}
+
+std::optional<std::string_view> SenderFilter::entry(int32_t index) const {
+  if (index < 0) return std::nullopt;
   return names_[static_cast<size_t>(index)];
+}
+
+std::optional<std::string_view> SenderFilter::match(const IpAddress& address) const { return entry(index_of(address)); }
+
+bool SenderFilter::needs_name(const IpAddress& address) const {
+  if (domains_.empty()) return false;
+  const int32_t index = index_of(address);
+  return index != kExcluded && (excludes_domains_ || index == kNone);
+}
+
+std::optional<std::string_view> SenderFilter::match(const IpAddress& address, const std::vector<std::string>& names,
+                                                    bool all) const {
+  const int32_t index = index_of(address);
+  if (index == kExcluded || (excludes_domains_ && !all)) return std::nullopt;
+  const Domain* best = nullptr;
+  for (const std::string& name : names) {
+    for (const Domain& domain : domains_) {
+      if (!name.ends_with(domain.suffix)) continue;
+      if (domain.index == kExcluded) return std::nullopt;
+      if (best == nullptr || domain.suffix.size() > best->suffix.size()) best = &domain;
+    }
+  }
+  // An entry that names addresses is the narrower one.
+  return entry(index != kNone ? index : best != nullptr ? best->index : kNone);
 }
 
 std::vector<SenderFilter::Range> SenderFilter::ranges(IpAddress::Family family) const {
@@ -112,7 +151,7 @@ std::vector<SenderFilter::Range> SenderFilter::ranges(IpAddress::Family family) 
   const Stretches& stretches = v4 ? v4_ : v6_;
   std::vector<Range> out;
   for (size_t i = 0; i < stretches.starts.size(); ++i) {
-    if (stretches.entries[i] == kNone) continue;
+    if (stretches.entries[i] < 0) continue;
     const IpAddress first = stretches.starts[i];
     IpAddress last = i + 1 < stretches.starts.size() ? stretches.starts[i + 1].previous() : v4 ? kLastV4 : kLastV6;
     if (!out.empty() && out.back().last.next() == first)

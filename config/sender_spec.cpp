@@ -126,6 +126,10 @@ Result<SenderSpec> parse_name(std::string_view text, SenderSpec::Kind kind, std:
 
 }  // namespace
 
+std::string SenderSpec::key() const {
+  return (kind == Kind::spf ? "spf:" : kind == Kind::mx ? "mx:" : kind == Kind::domain ? "." : "") + name;
+}
+
 Result<SenderSpec> parse_sender_spec(std::string_view text) {
   if (text.empty()) return Error{"an empty text names no sender"};
   if (text.size() > kMaxSpec) return refuse(text, "is too long for a sender");

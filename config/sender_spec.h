@@ -8,7 +8,7 @@
 //   10.2.3   10.2.3.   10.                a partial IPv4 address: all that begins with these octets
 //   mx.partner.example                    a host by its name           \.
 //   .partner.example                      every host below a domain     | names: they need DNS and match nothing
-//   spf:partner.example                   who its SPF record names      | until they are resolved
+//   spf:partner.example                   whom its SPF record lets pass | until they are resolved (docs/SENDERS.md)
 //   mx:partner.example                    its mail exchangers          /
 //
 // Case does not matter in names and keywords. Anything else is refused with a message that says what is wrong with it.
@@ -31,6 +31,10 @@ struct SenderSpec {
 
   /// True when only DNS can tell which addresses are meant.
   bool needs_dns() const { return kind != Kind::any && kind != Kind::addresses; }
+  /// Of a name: does DNS tell its addresses beforehand? (Of a domain only whether an address is of one of its hosts.)
+  bool has_addresses() const { return needs_dns() && kind != Kind::domain; }
+  /// A name as it is written in lower case, the same for the same: "spf:partner.example".
+  std::string key() const;
 };
 
 Result<SenderSpec> parse_sender_spec(std::string_view text);

@@ -11,8 +11,6 @@
 namespace smtpscope {
 namespace {
 
-constexpr std::string_view kQuiet = "use hello mail rcpt data body accepted bye\n";
-
 // A ClientHello and a ServerHello cut down to what can be read, and an empty certificate list.
 #define CLIENT_HELLO                                                                                                   \
   "S~\\x16\\x03\\x01\\x00\\x31\\x01\\x00\\x00\\x2d\\x03\\x03aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb\\x00\\x00\\x02\\x13\\x01" \

@@ -27,7 +27,13 @@ constexpr const char* kNext =
 bool records(const RecordingWindow& window, const SenderSpec& spec) {
   const Result<SenderFilter> filter = SenderFilter::build(window.senders, window.exclude);
   if (!filter || spec.kind != SenderSpec::Kind::addresses) return filter && spec.kind == SenderSpec::Kind::any;
-  return filter->match(spec.first) && filter->match(spec.last);
+  return filter->match(spec.first) && filter->match(spec.last) && !filter->needs_name(spec.first);
+}
+
+/// Were names among its senders? Whom they meant then is not kept.
+bool has_names(const RecordingWindow& window) {
+  const Result<SenderFilter> filter = SenderFilter::build(window.senders, window.exclude);
+  return filter && (!filter->unresolved().empty() || filter->has_domains());
 }
 
 std::string spans_text(const std::vector<std::pair<int64_t, int64_t>>& spans) {
@@ -54,12 +60,12 @@ AbsentSender absent_sender(const std::string& asked, const SenderSpec& spec, con
     return absent;
   }
   std::set<std::string> listen;
-  std::vector<std::pair<int64_t, int64_t>> unrecorded;
+  std::vector<std::pair<int64_t, int64_t>> unrecorded, by_name;
   bool open = false;
   for (const RecordingWindow& w : windows) {
     const int64_t from = std::max(w.from_us, since_us), to = std::min(w.to_us, std::min(until_us, now_us));
     if (from >= to) continue;
-    auto& spans = records(w, spec) ? absent.watched : unrecorded;
+    auto& spans = records(w, spec) ? absent.watched : has_names(w) ? by_name : unrecorded;
     if (&spans == &absent.watched) listen.insert(w.listen.begin(), w.listen.end());
     open = open || (&spans == &absent.watched && to == now_us);
     if (!spans.empty() && from <= spans.back().second)
@@ -73,6 +79,12 @@ AbsentSender absent_sender(const std::string& asked, const SenderSpec& spec, con
         "connection of it at all{}.",
         fmt::join(listen, ", "), spans_text(absent.watched),
         open ? " (one that is still open would not show yet)" : "");
+  } else if (!by_name.empty()) {
+    absent.text = fmt::format(
+        "No session. The proxy was listening {}, for senders that were named and not listed by address; whether this "
+        "one "
+        "was among them then is not kept (the proxy's log says what each name meant).",
+        spans_text(by_name));
   } else if (!unrecorded.empty()) {
     absent.text = fmt::format(
         "No session. The proxy was listening {}, but was not set to record this sender, so the "

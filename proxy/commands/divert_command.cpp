@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "config/units.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
+#include "proxy/commands/names_to_divert.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/host_facts.h"
 
@@ -70,7 +72,8 @@ std::optional<DivertIntent> intent_of(const DivertArguments& a, bool nobody_is_f
     fmt::print(stderr, "{}\n", settings.error());
     return std::nullopt;
   }
-  DivertPlanning plan = plan_divert(*settings, stored_windows(settings->store.path));
+  const std::vector<DivertWindow> windows = stored_windows(settings->store.path);
+  DivertPlanning plan = plan_divert(*settings, names_to_divert(*settings, windows, say), windows);
   if (plan.nobody && nobody_is_fine) return std::move(plan.intent);
   for (SettingsIssue& issue : contradictions(*settings)) plan.faults.push_back(std::move(issue));
   for (const SettingsIssue& issue : plan.faults)
@@ -209,7 +212,8 @@ ExitCode status(const DivertArguments& a) {
   std::optional<DivertIntent> intent;
   if (!a.config.empty() || find_config("")) {
     intent = intent_of(a, true);
-    if (!intent) return ExitCode::config;
+    // What is diverted can be told all the same, when the file is wrong or its names cannot be resolved now.
+    if (!intent) return show(a, nullptr) == ExitCode::ok ? ExitCode::config : ExitCode::failed;
   }
   ExitCode code = ExitCode::ok;
   const ExitCode shown = show(a, intent ? &*intent : nullptr, &code);

@@ -14,12 +14,11 @@
 #include <vector>
 
 #include "config/checks.h"
-#include "config/ip.h"
 #include "config/loader.h"
 #include "config/reload.h"
-#include "config/sender_filter.h"
 #include "config/settings.h"
 #include "config/units.h"
+#include "proxy/commands/captured_senders.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/supervisor.h"
@@ -101,19 +100,6 @@ bool refused(const Settings& settings) {
   return !faults.empty();
 }
 
-/// Whose sessions a window with these entries captures. The error is the filter's.
-Result<CaptureGate::Match> match_of(const std::vector<std::string>& senders, const std::vector<std::string>& exclude) {
-  Result<SenderFilter> filter = SenderFilter::build(senders, exclude);
-  if (!filter) return Error{filter.error()};
-  for (const std::string& name : filter->unresolved())
-    spdlog::warn("sender {} is a name; names are not resolved in this version, so it matches nobody", name);
-  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
-  return CaptureGate::Match([shared](const std::string& ip) -> std::optional<std::string_view> {
-    const auto address = IpAddress::parse(ip);
-    return address ? shared->match(*address) : std::nullopt;
-  });
-}
-
 /// What these settings ask for and only a process that is started anew may do.
 std::vector<SettingsIssue> forbidden(const Settings& running, const Settings& wanted) {
   const std::string missing = missing_privilege(wanted);
@@ -124,7 +110,7 @@ std::vector<SettingsIssue> forbidden(const Settings& running, const Settings& wa
 }
 
 /// Takes the settings in whole, or not at all and says why, with line and column: in the log and in what it gives back.
-ReloadOutcome reload(Proxy& proxy, const Arguments& arguments) {
+ReloadOutcome reload(Proxy& proxy, CapturedSenders& senders, const Arguments& arguments) {
   std::string text, file;
   if (const auto found = find_config(arguments.config)) {
     file = *found;
@@ -142,12 +128,14 @@ ReloadOutcome reload(Proxy& proxy, const Arguments& arguments) {
     if (issues.empty()) issues = faults_of(plan_reload(proxy.settings(), *settings).settings);
     if (issues.empty()) issues = forbidden(proxy.settings(), *settings);
     for (const SettingsIssue& issue : issues) faults.push_back(placed(issue));
-    const Result<CaptureGate::Match> match = match_of(settings->capture.senders, settings->capture.exclude);
+    const Result<SenderMatch> match = senders.match(settings->capture.senders, settings->capture.exclude);
     if (!match) throw std::runtime_error(match.error());
     if (faults.empty()) {
       ReloadOutcome outcome{true, {}};
-      for (const SettingsIssue& kept : proxy.reload(*settings, *match)) outcome.messages.push_back(placed(kept));
+      for (const SettingsIssue& kept : proxy.reload(*settings, match->senders))
+        outcome.messages.push_back(placed(kept));
       for (const std::string& kept : outcome.messages) spdlog::warn("{}", kept);
+      senders.follow();
       RelayMetrics::add(proxy.metrics().reloads);
       spdlog::info("configuration loaded anew: it holds for all sessions that begin from now on");
       return outcome;
@@ -184,7 +172,8 @@ ExitCode run(const Arguments& arguments) {
   }
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
-  const Result<CaptureGate::Match> match = match_of(settings.capture.senders, settings.capture.exclude);
+  CapturedSenders senders;
+  const Result<SenderMatch> match = senders.match(settings.capture.senders, settings.capture.exclude);
   if (!match) refuse("--sender", match.error());
   Succession succession = Succession::from_environment();
   if (const std::string why = drop_privileges(settings); !why.empty()) {
@@ -207,7 +196,7 @@ ExitCode run(const Arguments& arguments) {
     }
     listener = control_listener(*at, succession.sockets);
   }
-  Proxy proxy(settings, *match, std::exchange(succession.sockets, {}));
+  Proxy proxy(settings, match->senders, std::exchange(succession.sockets, {}));
   for (size_t i = 0; i < proxy.addresses().size(); ++i)
     spdlog::info("listening on {}, gateway {}, store {}", proxy.addresses()[i],
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
@@ -215,11 +204,14 @@ ExitCode run(const Arguments& arguments) {
                  settings.store.path);
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
-  WindowKeeper windows(proxy, match_of);
+  WindowKeeper windows(
+      proxy, [&](const auto& whom, const auto& but) { return senders.match(whom, but); }, [&] { senders.follow(); });
   windows.resume();
   ControlPlane control(
-      proxy, windows, [&] { return reload(proxy, arguments); }, std::move(listener), std::move(token));
-  const int left = Supervisor(proxy, control, invocation, std::move(succession)).run();
+      proxy, windows, [&] { return reload(proxy, senders, arguments); }, std::move(listener), std::move(token));
+  Supervisor supervisor(proxy, control, invocation, std::move(succession));
+  supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows); }, [&] { senders.end(); });
+  const int left = supervisor.run();
   windows.finish();
   return left == 0 ? ExitCode::ok : ExitCode::failed;
 }
@@ -234,7 +226,7 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
   command->add_option("--gateway", a->gateway, "ADDR:PORT of the gateway");
   command->add_option("--store", a->store, "Folder for recordings and transcripts; default: /var/lib/smtpscope");
   command->add_option("--sender", a->senders,
-                      "Whose sessions to capture: address, CIDR, range, any (the default), or none"
+                      "Whose sessions to capture: address, CIDR, range, name, any (the default), or none"
                       " until a window is opened");
   command->add_option("--sessions", a->sessions, "Capture ends after so many sessions; mail goes on")
       ->check([](const std::string& text) -> std::string {

@@ -40,6 +40,7 @@ int Supervisor::run() {
       SIGHUP);
   uv_signal_start(
       &upgrade_, [](uv_signal_t* s, int) { static_cast<Supervisor*>(s->data)->on_upgrade(); }, SIGUSR2);
+  if (begin_) begin_(&loop_);
   hold_requests(false);
   proxy_.start();
   control_.begin(&loop_, [this] { return supervision_.trouble(); });
@@ -137,6 +138,7 @@ void Supervisor::on_timer() {
   supervision_.close();
   handover_.cancel();
   succession_.close();
+  if (end_) end_();
   for (uv_handle_t* handle : {reinterpret_cast<uv_handle_t*>(&term_), reinterpret_cast<uv_handle_t*>(&interrupt_),
                               reinterpret_cast<uv_handle_t*>(&hang_up_), reinterpret_cast<uv_handle_t*>(&upgrade_),
                               reinterpret_cast<uv_handle_t*>(&timer_)})

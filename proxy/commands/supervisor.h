@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "proxy/control/control_plane.h"
 #include "proxy/relay/proxy.h"
@@ -21,6 +22,12 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
+  /// What else lives on the main loop: `begin` is called with it before the proxy starts, `end` when it has ended.
+  /// Before run().
+  void beside(std::function<void(uv_loop_t*)> begin, std::function<void()> end) {
+    begin_ = std::move(begin);
+    end_ = std::move(end);
+  }
   /// Starts the proxy and returns when it has ended after SIGTERM or SIGINT; 0 if all went well.
   int run();
 
@@ -35,6 +42,8 @@ class Supervisor {
 
   Proxy& proxy_;
   ControlPlane& control_;
+  std::function<void(uv_loop_t*)> begin_;
+  std::function<void()> end_;
   uv_loop_t loop_{};
   uv_signal_t term_{}, interrupt_{}, hang_up_{}, upgrade_{};
   uv_timer_t timer_{};

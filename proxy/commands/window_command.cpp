@@ -11,7 +11,6 @@
 #include <set>
 
 #include "capture/store/window_log.h"
-#include "config/checks.h"
 #include "config/units.h"
 #include "proxy/commands/ask_command.h"
 #include "proxy/commands/commands.h"
@@ -56,15 +55,6 @@ ExitCode code_of(int status) {
                                                            : ExitCode::failed;
 }
 
-/// What names mean is not known to this command.
-void warn_of_names(const WindowRequest& request) {
-  Settings settings;
-  settings.capture.senders = request.senders;
-  settings.capture.exclude = request.exclude;
-  for (const SettingsIssue& issue : unresolved_senders(settings))
-    fmt::print(stderr, "smtpscope: warning: {}\n", issue.message);
-}
-
 ExitCode open(const WindowArguments& a) {
   WindowRequest request = a.request;
   if (!a.window.empty()) {
@@ -80,7 +70,6 @@ ExitCode open(const WindowArguments& a) {
                                  smtpscope::quoted(std::string_view(a.sessions)) + " is no whole number from 1");
   }
   if (const auto error = fault_of(request)) throw CLI::ValidationError("window open", error->message);
-  warn_of_names(request);
   const ProxyAnswer answer = ask_running_proxy(a.config, a.store, "POST", "/windows", window_request_json(request));
   if (answer.code != ExitCode::ok) return answer.code;
   if (answer.status != 201) return refused(answer, code_of(answer.status));

@@ -11,6 +11,7 @@
 #include "config/loader.h"
 #include "proxy/commands/ask_command.h"
 #include "proxy/commands/locate.h"
+#include "proxy/commands/names_to_divert.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/state.h"
 
@@ -70,7 +71,8 @@ void divert_follows_windows(const std::string& config_option, const std::string&
   try {
     const OpenWindows windows = open_windows(answer.body);
     if (!windows.config) settings->capture.senders.clear();
-    const DivertPlanning plan = plan_divert(*settings, windows.opened, windows.config_left_s);
+    const DivertPlanning plan =
+        plan_divert(*settings, names_to_divert(*settings, windows.opened, say), windows.opened, windows.config_left_s);
     if (plan.nobody) {
       divert_nobody(say);
       return;

@@ -75,6 +75,14 @@ std::string metrics_text(const MetricsView& view) {
   for (const auto& [id, sessions] : view.windows) text.sample(sessions, fmt::format("window=\"{}\"", id));
   text.family("windows_ended_total", "counter", "Debug windows that have ended, by what ended them.");
   for (const auto& [cause, count] : view.windows_ended) text.sample(count, fmt::format("by=\"{}\"", cause));
+  text.family("forgotten_sessions_total", "counter",
+              "Sessions that waited for the sender's name and were not recorded, by why.");
+  for (size_t i = 0; i < m.forgotten.size(); ++i)
+    text.sample(of(m.forgotten[i]), fmt::format("reason=\"{}\"", RelayMetrics::kForgotten[i]));
+  text.family("sender_names", "gauge", "Names among the senders: resolved, on their last good answer, or without one.");
+  text.sample(of(m.names_good), "state=\"resolved\"");
+  text.sample(of(m.names_kept), "state=\"kept\"");
+  text.sample(of(m.names_failed), "state=\"failed\"");
   text.family("recorder_queue_bytes", "gauge", "Bytes that wait to be recorded, of each worker.");
   for (size_t i = 0; i < view.recorder_backlogs.size(); ++i)
     text.sample(view.recorder_backlogs[i], fmt::format("worker=\"{}\"", i));

@@ -292,7 +292,8 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
   const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
   if (somebody && describe(*intent) != state.intent)
     differs(
-        "the configuration, or the windows that are open, want something else by now: `divert on` brings it in force");
+        "the configuration, the windows that are open, or what their names mean, is another by now: `divert on` brings "
+        "it in force");
   if (intent != nullptr && !somebody && status.senders > 0)
     differs("no window is open any more, but its senders are still diverted; they are not recorded: `divert off`");
   return status;

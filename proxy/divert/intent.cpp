@@ -16,10 +16,10 @@ namespace {
 constexpr uint16_t kSmtpPort = 25;
 constexpr size_t kLongestInterfaceName = 15;
 
-bool has_entry(const std::vector<std::string>& entries, bool needs_dns) {
-  return std::any_of(entries.begin(), entries.end(), [&](const std::string& entry) {
+bool has_name(const std::vector<std::string>& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const std::string& entry) {
     const auto spec = parse_sender_spec(entry);
-    return spec && spec->needs_dns() == needs_dns;
+    return spec && spec->needs_dns();
   });
 }
 
@@ -72,8 +72,9 @@ void put_senders(const std::vector<Stretch>& stretches, DivertFamily& family) {
 
 class Planner {
  public:
-  Planner(const Settings& settings, const std::vector<DivertWindow>& windows, std::optional<uint64_t> config_left_s)
-      : settings_(settings), windows_(windows), config_left_s_(config_left_s) {}
+  Planner(const Settings& settings, const ResolvedNames& names, const std::vector<DivertWindow>& windows,
+          std::optional<uint64_t> config_left_s)
+      : settings_(settings), names_(names), windows_(windows), config_left_s_(config_left_s) {}
 
   DivertPlanning plan() {
     DivertIntent& intent = out_.intent;
@@ -125,13 +126,16 @@ class Planner {
   }
 
   void senders() {
-    const auto filter = SenderFilter::build(settings_.capture.senders, settings_.capture.exclude);
+    // Whom an exclusion means must be known; the fault says so, and what is planned is not used.
+    const auto filter = SenderFilter::build(settings_.capture.senders, settings_.capture.exclude, names_);
     if (!filter) return fault("/capture/senders", filter.error());
-    for (const SettingsIssue& issue : unresolved_senders(settings_))
-      (issue.pointer.starts_with("/capture/exclude") ? out_.faults : out_.warnings).push_back(issue);
+    for (const SettingsIssue& issue : undivertable_senders(settings_)) out_.warnings.push_back(issue);
+    unresolved(settings_.capture.senders, "senders");
+    unresolved(settings_.capture.exclude, "exclude");
+    if (!filter->withheld().empty()) return;
     std::vector<SenderFilter> opened;
     for (const DivertWindow& window : windows_) {
-      auto more = SenderFilter::build(window.senders, window.exclude);
+      auto more = SenderFilter::build(window.senders, window.exclude, names_);
       if (!more) return fault("/capture/senders", "of an open window: " + more.error());
       opened.push_back(std::move(*more));
     }
@@ -161,10 +165,26 @@ class Planner {
             "there is nobody to divert: no senders stand here, and no window is open (smtpscope window open)");
     else if (!any)
       fault("/capture/senders",
-            has_entry(settings_.capture.senders, true)
-                ? "there are only names, and the kernel diverts by address: write the addresses of the partner's mail "
-                  "servers (`dig +short TXT partner.example` shows its SPF record)"
+            has_name(settings_.capture.senders)
+                ? "none of the names has an address, and the kernel diverts by address: write the addresses of the "
+                  "partner's mail servers, or name them by \"spf:\" or \"mx:\""
                 : "there is nobody to divert: all senders are excluded, or there are none");
+  }
+
+  void unresolved(const std::vector<std::string>& entries, std::string_view list) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const auto spec = parse_sender_spec(entries[i]);
+      if (!spec || !spec->has_addresses()) continue;
+      const auto known = names_.find(spec->key());
+      if (known != names_.end() && known->second.whole) continue;
+      const std::string pointer = fmt::format("/capture/{}/{}", list, i);
+      if (list == "exclude")
+        fault(pointer, fmt::format("{} could not be resolved: whom it means would be diverted", quoted(entries[i])));
+      else if (known == names_.end())
+        warning(pointer, fmt::format("{} could not be resolved, and is left out", quoted(entries[i])));
+      else
+        warning(pointer, fmt::format("{} could be resolved only in part", quoted(entries[i])));
+    }
   }
 
   void destinations() {
@@ -206,6 +226,7 @@ class Planner {
   }
 
   const Settings& settings_;
+  const ResolvedNames& names_;
   const std::vector<DivertWindow>& windows_;
   const std::optional<uint64_t> config_left_s_;
   DivertPlanning out_;
@@ -213,9 +234,9 @@ class Planner {
 
 }  // namespace
 
-DivertPlanning plan_divert(const Settings& settings, const std::vector<DivertWindow>& windows,
-                           std::optional<uint64_t> config_left_s) {
-  return Planner(settings, windows, config_left_s).plan();
+DivertPlanning plan_divert(const Settings& settings, const ResolvedNames& names,
+                           const std::vector<DivertWindow>& windows, std::optional<uint64_t> config_left_s) {
+  return Planner(settings, names, windows, config_left_s).plan();
 }
 
 AddressRanges joined(const AddressRanges& ranges) {

@@ -54,8 +54,11 @@ struct DivertWindow {
   uint64_t left_s = 0;  ///< of its time; 0: it has no end
 };
 
+/// `names`: what DNS says of those among the senders. One that is not there is left out, with a warning; in the
+/// configuration's `exclude` it is a fault, as whom it means would be diverted; a window with one diverts nobody.
 /// `config_left_s`: what is left of the configuration's own window, if it does not begin anew now; 0: it has no end.
-DivertPlanning plan_divert(const Settings& settings, const std::vector<DivertWindow>& windows = {},
+DivertPlanning plan_divert(const Settings& settings, const ResolvedNames& names = {},
+                           const std::vector<DivertWindow>& windows = {},
                            std::optional<uint64_t> config_left_s = std::nullopt);
 
 /// Neighbours as one.

@@ -4,9 +4,7 @@
 #include <netdb.h>
 
 #include <cstring>
-#include <stdexcept>
 #include <utility>
-#include <vector>
 
 #include "proxy/net/socket.h"
 
@@ -49,33 +47,11 @@ struct ReverseDns::LookUp : std::enable_shared_from_this<ReverseDns::LookUp> {
   bool name_known = false, done = false;
 };
 
-ReverseDns::ReverseDns(uv_loop_t* loop, const std::string& servers) : loop_(loop) {
-  static const int initialised = ares_library_init(ARES_LIB_INIT_ALL);
-  ares_options options{};
-  options.timeout = kTimeoutMs;
-  options.tries = kTries;
-  options.flags = ARES_FLAG_NOSEARCH;
-  char lookups[] = "b";  // this host's hosts file is not the gateway's
-  options.lookups = lookups;
-  options.sock_state_cb_data = this;
-  options.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) {
-    static_cast<ReverseDns*>(self)->on_socket(fd, readable != 0, writable != 0);
-  };
-  if (initialised != ARES_SUCCESS || ares_init_options(&channel_, &options,
-                                                       ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-                                                           ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
-    throw std::runtime_error("no DNS look-ups: c-ares does not start");
-  if (!servers.empty() && ares_set_servers_ports_csv(channel_, servers.c_str()) != ARES_SUCCESS) {
-    ares_destroy(channel_);
-    throw std::runtime_error("no DNS look-ups: \"" + servers + "\" is no list of name servers");
-  }
-  timer_ = make_timer(loop_, this);
-}
+ReverseDns::ReverseDns(uv_loop_t* loop, const std::string& servers) : channel_(loop, servers, kTimeoutMs, kTries) {}
 
 ReverseDns::~ReverseDns() {
-  // Its end calls back each query that is open; nobody waits for those any more.
+  // Nobody waits any more for what the end of the channel calls back.
   for (auto& [ip, look_up] : kept_) look_up->owner = nullptr;
-  ares_destroy(channel_);
 }
 
 std::shared_ptr<const ReverseDns::LookUp> ReverseDns::look_up(const std::string& ip) {
@@ -90,7 +66,7 @@ std::shared_ptr<const ReverseDns::LookUp> ReverseDns::look_up(const std::string&
   kept_[ip] = look_up;
   ++under_way_;
   ask_name(look_up);
-  arm_timer();
+  channel_.arm();
   return look_up;
 }
 
@@ -123,7 +99,7 @@ void ReverseDns::ask_name(const std::shared_ptr<LookUp>& look_up) {
       v6 ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6*>(&address->storage)->sin6_addr)
          : &reinterpret_cast<const sockaddr_in*>(&address->storage)->sin_addr;
   ares_gethostbyaddr(
-      channel_, bytes, v6 ? 16 : 4, v6 ? AF_INET6 : AF_INET,
+      channel_.get(), bytes, v6 ? 16 : 4, v6 ? AF_INET6 : AF_INET,
       [](void* arg, int status, int, hostent* host) {
         // The map keeps it while it is under way, and its owner is gone only when that is.
         auto& asked = *static_cast<LookUp*>(arg);
@@ -146,7 +122,7 @@ void ReverseDns::ask_addresses(const std::shared_ptr<LookUp>& look_up) {
   hints.ai_family = look_up->ip.find(':') == std::string::npos ? AF_INET : AF_INET6;
   hints.ai_flags = ARES_AI_NOSORT;
   ares_getaddrinfo(
-      channel_, look_up->facts.name.c_str(), nullptr, &hints,
+      channel_.get(), look_up->facts.name.c_str(), nullptr, &hints,
       [](void* arg, int status, int, ares_addrinfo* found) {
         auto& asked = *static_cast<LookUp*>(arg);
         const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owned(found, ares_freeaddrinfo);
@@ -169,47 +145,6 @@ void ReverseDns::ask_addresses(const std::shared_ptr<LookUp>& look_up) {
 void ReverseDns::finished(LookUp& look_up) {
   look_up.done = true;
   --under_way_;
-}
-
-void ReverseDns::on_socket(ares_socket_t fd, bool readable, bool writable) {
-  if (!readable && !writable) {
-    sockets_.erase(fd);
-    return;
-  }
-  UvPtr<uv_poll_t>& poll = sockets_[fd];
-  if (!poll) poll = make_poll(loop_, fd, this);
-  if (!poll) return;  // its time-out answers
-  uv_poll_start(poll.get(), (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0),
-                [](uv_poll_t* handle, int status, int events) {
-                  if (handle->data == nullptr) return;
-                  auto& self = *static_cast<ReverseDns*>(handle->data);
-                  uv_os_fd_t ready = -1;
-                  uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &ready);
-                  const bool failed = status < 0;
-                  ares_process_fd(self.channel_, failed || (events & UV_READABLE) ? ready : ARES_SOCKET_BAD,
-                                  failed || (events & UV_WRITABLE) ? ready : ARES_SOCKET_BAD);
-                  self.arm_timer();
-                });
-}
-
-void ReverseDns::arm_timer() {
-  if (!timer_) return;
-  if (under_way_ == 0) {
-    uv_timer_stop(timer_.get());
-    return;
-  }
-  timeval most{1, 0}, next{};
-  const timeval* wait = ares_timeout(channel_, &most, &next);
-  const auto ms = static_cast<uint64_t>(wait->tv_sec * 1000 + wait->tv_usec / 1000 + 1);
-  uv_timer_start(
-      timer_.get(),
-      [](uv_timer_t* timer) {
-        if (timer->data == nullptr) return;
-        auto& self = *static_cast<ReverseDns*>(timer->data);
-        ares_process_fd(self.channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-        self.arm_timer();
-      },
-      ms, 0);
 }
 
 }  // namespace smtpscope

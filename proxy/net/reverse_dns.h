@@ -3,7 +3,6 @@
 // and answers are kept for a while.
 #pragma once
 
-#include <ares.h>
 #include <uv.h>
 
 #include <cstdint>
@@ -12,7 +11,7 @@
 #include <string>
 
 #include "capture/session.h"
-#include "proxy/net/uv_ptr.h"
+#include "proxy/net/dns_channel.h"
 
 namespace smtpscope {
 
@@ -35,20 +34,14 @@ class ReverseDns {
   static ReverseLookUp facts(const LookUp& look_up);
 
  private:
-  struct Socket;
-  void on_socket(ares_socket_t fd, bool readable, bool writable);
-  void arm_timer();
   void ask_name(const std::shared_ptr<LookUp>& look_up);
   void ask_addresses(const std::shared_ptr<LookUp>& look_up);
   void finished(LookUp& look_up);
   void make_room();
 
-  uv_loop_t* loop_;
-  ares_channel channel_ = nullptr;
-  UvPtr<uv_timer_t> timer_;
-  std::map<ares_socket_t, UvPtr<uv_poll_t>> sockets_;
   std::map<std::string, std::shared_ptr<LookUp>> kept_;
   size_t under_way_ = 0;
+  DnsChannel channel_;  ///< the first to go: its end calls back each look-up that is open
 };
 
 }  // namespace smtpscope

@@ -16,22 +16,26 @@
 
 namespace smtpscope {
 
+class HeldCapture;
+
 /// What the loop and the recorder share of a captured session. The loop makes it and fills `connect` and `end` before
-/// it sends the record that tells of them; the recorder deletes it after its `ended` record.
+/// it sends the record that tells of them; the recorder deletes it after its `ended` record, or after `forgotten`.
 struct CaptureSession {
   SessionFacts facts;
+  bool undecided = false;  ///< when it is opened: a record `kept` or `forgotten` follows, and until then all is held
   std::unique_ptr<GatewayConnect> connect;
   std::unique_ptr<SessionEnd> end;
   std::vector<std::shared_ptr<CaptureWindow>> windows;  ///< in which it counts; set before `opened`
   struct Recording;                                     ///< the recorder's own
   std::unique_ptr<Recording> recording;
+  std::unique_ptr<HeldCapture> held;  ///< the recorder's own, while it is undecided
 
   CaptureSession();
   ~CaptureSession();
 };
 
 struct BatchRecord {
-  enum class Type : uint8_t { opened, connected, data, lost, closed, ended };
+  enum class Type : uint8_t { opened, connected, data, lost, closed, ended, kept, forgotten };
   CaptureSession* session;
   int64_t at_us;
   uint64_t offset;  ///< lost: of the first byte missing

@@ -63,12 +63,12 @@ std::shared_ptr<CaptureWindow> window_of(const CaptureSettings& capture) {
 
 }  // namespace
 
-Proxy::Proxy(const Settings& settings, CaptureGate::Match match, InheritedSockets inherited) {
+Proxy::Proxy(const Settings& settings, CaptureGate::Senders senders, InheritedSockets inherited) {
   raise_descriptor_limit();
   const auto context = context_of(settings);
   context->instance = new_ulid(unix_us());
   context->gate = std::make_shared<CaptureGate>();
-  config_ = {window_of(settings.capture), std::move(match)};
+  config_ = {window_of(settings.capture), std::move(senders)};
   put_windows(*context);
   context->refusals = std::make_shared<HeaderRefusals>();
   context->metrics = std::make_shared<RelayMetrics>();
@@ -106,17 +106,28 @@ void Proxy::put_windows(RelayContext& context) const {
   context.windows.clear();
   if (config_.window) context.windows.push_back(config_);
   context.windows.insert(context.windows.end(), opened_.begin(), opened_.end());
+  context.names_decide = std::any_of(context.windows.begin(), context.windows.end(),
+                                     [](const CaptureGate::Open& open) { return open.senders.by_name != nullptr; });
 }
 
 void Proxy::set_windows(std::vector<CaptureGate::Open> opened) {
   opened_ = std::move(opened);
+  replace_windows();
+}
+
+void Proxy::set_senders(CaptureGate::Senders senders) {
+  config_.senders = std::move(senders);
+  replace_windows();
+}
+
+void Proxy::replace_windows() {
   const auto context = std::make_shared<RelayContext>(*context_);
   put_windows(*context);
   context_ = context;
   for (auto& worker : workers_) worker->reconfigure(context_);
 }
 
-std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Match match) {
+std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Senders senders) {
   ReloadPlan plan = plan_reload(context_->settings, settings);
   const auto context = context_of(plan.settings);
   context->instance = context_->instance;
@@ -130,7 +141,7 @@ std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::
     if (config_.window) config_.window->close("configuration");
     config_.window = window_of(plan.settings.capture);
   }
-  config_.match = std::move(match);
+  config_.senders = std::move(senders);
   put_windows(*context);
   context_ = context;
   if (told) log_window(true);

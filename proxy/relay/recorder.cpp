@@ -11,6 +11,7 @@
 #include "capture/store/append_file.h"
 #include "capture/store/paths.h"
 #include "capture/transcript/json_writer.h"
+#include "proxy/relay/held_capture.h"
 #include "proxy/relay/log.h"
 
 namespace smtpscope {
@@ -82,6 +83,7 @@ Recorder::Recorder(std::string store, BatchQueue& queue, RelayMetrics& metrics, 
     : max_memory_(kMaxMemory / recorders),
       max_ended_(kMaxEnded / recorders),
       max_kept_lines_(kMaxKeptLines / recorders),
+      max_held_(HeldCapture::kMostOfAll / recorders),
       store_(std::move(store)),
       queue_(queue),
       metrics_(metrics),
@@ -115,8 +117,37 @@ Recorder::DayFile& Recorder::file_of(const SessionFacts& facts) {
   return *file;
 }
 
+void Recorder::hold(const BatchRecord& record, const char* bytes) {
+  CaptureSession& session = *record.session;
+  if (!session.held) session.held = std::make_unique<HeldCapture>();
+  HeldCapture& held = *session.held;
+  held_ -= held.size();
+  if (record.type == BatchRecord::Type::forgotten) {
+    delete record.session;
+  } else if (record.type == BatchRecord::Type::kept) {
+    keep(session);
+  } else {
+    held.add(record, bytes, held_, max_held_);
+    held_ += held.size();
+  }
+}
+
+/// As if it had come just now; only its times are those of then.
+void Recorder::keep(CaptureSession& session) {
+  session.undecided = false;
+  const std::unique_ptr<HeldCapture> held = std::move(session.held);
+  held->play([this](const BatchRecord& record, char* bytes) { handle(record, bytes); },
+             [&](uint64_t sender, uint64_t gateway) {
+               CaptureSession::Recording& recording = *session.recording;
+               recording.lost[0] += sender;
+               recording.lost[1] += gateway;
+               recording.loss = "memory";
+             });
+}
+
 void Recorder::handle(const BatchRecord& record, char* bytes) {
   CaptureSession& session = *record.session;
+  if (session.undecided) return hold(record, bytes);
   if (record.type == BatchRecord::Type::opened) {
     DayFile& file = file_of(session.facts);
     file.begin_section();
@@ -159,6 +190,9 @@ void Recorder::handle(const BatchRecord& record, char* bytes) {
       ended_.push_back(std::move(ended));
       break;
     }
+    case BatchRecord::Type::kept:
+    case BatchRecord::Type::forgotten:
+      break;  // of undecided sessions only: hold()
   }
   worked_ = true;
   if (!std::exchange(file.dirty, true)) dirty_.push_back(&file);

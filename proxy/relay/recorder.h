@@ -6,6 +6,9 @@
 // session that holds more than kModestMemory is no longer understood, beyond all of it none is: their bytes are holes
 // with the reason "memory" until there is room again. So a few sessions that grow without end do not blind the
 // recording of all others.
+//
+// A session that is undecided (proxy/relay/undecided.h) is held in memory as it came, within bounds of its own, and is
+// understood and written only when it is kept.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +45,9 @@ class Recorder {
 
   void run();
   void handle(const BatchRecord& record, char* bytes);
+  /// Of an undecided session.
+  void hold(const BatchRecord& record, const char* bytes);
+  void keep(CaptureSession& session);
   void data(CaptureSession::Recording& recording, const BatchRecord& record, char* bytes);
   void count(CaptureSession::Recording& recording);
   bool no_room(const CaptureSession::Recording& recording) const;
@@ -57,7 +63,7 @@ class Recorder {
   void close_idle_files();
   void rest();
 
-  const size_t max_memory_, max_ended_, max_kept_lines_;
+  const size_t max_memory_, max_ended_, max_kept_lines_, max_held_;
   std::string store_;
   BatchQueue& queue_;
   RelayMetrics& metrics_;
@@ -68,6 +74,7 @@ class Recorder {
   std::string spare_;        ///< a large empty buffer for lines: growing one anew at each flush is dear
   size_t memory_ = 0;        ///< of all sessions, those in ended_ included
   size_t ended_memory_ = 0;  ///< of those in ended_
+  size_t held_ = 0;          ///< bytes of undecided sessions
   size_t kept_lines_ = 0;    ///< bytes of transcripts that wait for the disk
   bool squeezed_ = false;    ///< said in the log that memory is short
   bool worked_ = false;      ///< since it last rested

@@ -22,6 +22,11 @@ struct RelayMetrics {
   enum class Loss : uint8_t { overload, memory, disk };
   static constexpr std::array<std::string_view, 3> kLosses{"overload", "memory", "disk"};
 
+  /// Why a session whose sender's name decides was not recorded: the name is another's, it could not be looked up, too
+  /// many waited for theirs, or the window ended meanwhile.
+  enum class Forgotten : uint8_t { name, dns, room, window };
+  static constexpr std::array<std::string_view, 4> kForgotten{"name", "dns", "room", "window"};
+
   Count sessions_begun{0}, sessions_ended{0};
   Count captured_begun{0};
   Count gateway_failed{0};                  ///< sessions whose gateway was not reached
@@ -29,6 +34,8 @@ struct RelayMetrics {
   std::array<Count, kVerdicts> verdicts{};
   std::array<std::array<Count, kParties>, kPhases> breakdowns{};
   std::array<Count, kLosses.size()> losses{};  ///< captured sessions
+  std::array<Count, kForgotten.size()> forgotten{};
+  Count names_good{0}, names_kept{0}, names_failed{0};  ///< gauges: senders' names by how their last look-up went
   Count reloads{0}, reloads_refused{0};
 };
 

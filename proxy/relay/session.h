@@ -44,6 +44,8 @@ class Session {
   /// RST to a side that does not get all. `cause` stands in the transcript.
   void stop(const char* cause);
   uint64_t number() const { return number_; }
+  /// It is not captured after all, and goes on. What was captured is not touched again.
+  void forget() { capture_ = nullptr; }
   /// Now and then, by the worker: looks whether something is late, and gathers evidence of why.
   void look_around();
 

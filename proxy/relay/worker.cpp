@@ -168,12 +168,15 @@ void Worker::on_request() {
     for (auto& [number, session] : sessions_) all.push_back(session.get());
     for (Session* session : all) session->stop(cause);
     if (header_wait_) header_wait_->end();
+    if (undecided_) undecided_->end();
   }
   stop_if_done();
 }
 
 void Worker::stop_if_done() {
-  if (accepting_ || !sessions_.empty() || !wake_ || (header_wait_ && !header_wait_->empty())) return;
+  if (accepting_ || !sessions_.empty() || !wake_ || (header_wait_ && !header_wait_->empty()) ||
+      (undecided_ && !undecided_->empty()))
+    return;
   flush_batch();
   {
     const std::lock_guard lock(wake_mutex_);
@@ -185,6 +188,7 @@ void Worker::stop_if_done() {
   pulse_timer_.reset();
   dns_.reset();
   old_dns_.reset();
+  undecided_.reset();
   poller_.reset();
   header_wait_.reset();
 }
@@ -253,10 +257,12 @@ bool Worker::begin(Incoming& incoming) {
     return false;
   }
   std::string named = incoming.via ? incoming.sender.ip : "";
+  const auto ip = context_->names_decide ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
   auto capture = capture_of(incoming, to, leg);
+  CaptureSession* const waits = capture && capture->undecided ? capture.get() : nullptr;
   const uint64_t number = ++numbered_;
   RelayMetrics::add(metrics().sessions_begun);
-  if (capture) RelayMetrics::add(metrics().captured_begun);
+  if (capture && waits == nullptr) RelayMetrics::add(metrics().captured_begun);
   auto session = std::make_unique<Session>(*this, number, std::move(incoming.fd), std::move(leg), std::move(capture));
   if (!named.empty()) session->named(std::move(named));
   if (look_timer_ && !uv_is_active(reinterpret_cast<uv_handle_t*>(look_timer_.get())))
@@ -269,14 +275,30 @@ bool Worker::begin(Incoming& incoming) {
   Session& started = *session;
   sessions_.emplace(number, std::move(session));
   started.start();
+  if (waits != nullptr && ip) undecided_->add(*ip, number, waits, context_);
   return true;
 }
 
 std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg) {
   const uint64_t icid = context_->gate->next_icid();
-  CaptureGate::Admission admission = CaptureGate::admit(context_->windows, incoming.sender.ip);
-  if (!admission) return nullptr;
+  CaptureGate::Admission admission;
+  bool waits = false;
+  const auto ip = context_->names_decide ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
+  if (ip && CaptureGate::needs_name(context_->windows, *ip)) {
+    Undecided* const names = undecided();
+    if (names == nullptr) return nullptr;
+    const ConfirmedNames* known = names->known(*ip);
+    waits = known == nullptr && !names->full();
+    if (known != nullptr)
+      admission = admit_named(*ip, *known, *context_);
+    else if (!waits)
+      no_room_to_wait();
+  } else {
+    admission = CaptureGate::admit(context_->windows, incoming.sender.ip);
+  }
+  if (!admission && !waits) return nullptr;
   auto capture = std::make_unique<CaptureSession>();
+  capture->undecided = waits;
   capture->windows = std::move(admission.windows);
   SessionFacts& facts = capture->facts;
   facts.started_us = unix_us();
@@ -294,6 +316,54 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Add
   facts.body_policy = policy_name(context_->settings.capture.body);
   facts.body_limit = context_->settings.capture.body_limit;
   return capture;
+}
+
+Undecided* Worker::undecided() {
+  const auto& setting = context_->settings.dns.resolver;
+  const std::string resolver = setting ? format_host_port(*setting) : "";
+  if (undecided_ && (undecided_->resolver() == resolver || !undecided_->empty())) return undecided_.get();
+  try {
+    undecided_ = std::make_unique<Undecided>(*this, resolver);
+  } catch (const std::exception& e) {
+    undecided_.reset();
+    if (!std::exchange(dns_failed_, true)) spdlog::warn("{}", e.what());
+  }
+  return undecided_.get();
+}
+
+void Worker::no_room_to_wait() {
+  RelayMetrics::add(metrics().forgotten[static_cast<size_t>(RelayMetrics::Forgotten::room)]);
+  if (!std::exchange(crowded_, true))
+    spdlog::warn(
+        "{} sessions wait for their senders' names to be looked up: further ones are relayed without being recorded "
+        "(/metrics counts them: forgotten_sessions_total)",
+        Undecided::kMost);
+}
+
+CaptureGate::Admission Worker::admit_named(const IpAddress& ip, const ConfirmedNames& names,
+                                           const RelayContext& context) {
+  using Forgotten = RelayMetrics::Forgotten;
+  bool covered = false;
+  CaptureGate::Admission admission = CaptureGate::admit_named(context.windows, ip, names, covered);
+  if (!admission) {
+    const Forgotten why = covered ? Forgotten::window : names.all ? Forgotten::name : Forgotten::dns;
+    RelayMetrics::add(metrics().forgotten[static_cast<size_t>(why)]);
+  }
+  return admission;
+}
+
+void Worker::decide(uint64_t number, CaptureSession* capture, const IpAddress& ip, const ConfirmedNames& names,
+                    const RelayContext& context) {
+  CaptureGate::Admission admission = admit_named(ip, names, context);
+  const bool kept = static_cast<bool>(admission);
+  if (kept) {
+    capture->facts.filter = std::move(admission.entry);
+    capture->windows = std::move(admission.windows);
+    RelayMetrics::add(metrics().captured_begun);
+  } else if (const auto session = sessions_.find(number); session != sessions_.end()) {
+    session->second->forget();
+  }
+  append({capture, 0, 0, 0, kept ? BatchRecord::Type::kept : BatchRecord::Type::forgotten, From::proxy, CloseHow::fin});
 }
 
 /// To a listener for diverted connections, straight: there is no gateway that it was meant for.

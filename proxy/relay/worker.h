@@ -29,6 +29,7 @@
 #include "proxy/relay/recorder.h"
 #include "proxy/relay/relay_metrics.h"
 #include "proxy/relay/session.h"
+#include "proxy/relay/undecided.h"
 
 namespace smtpscope {
 
@@ -39,6 +40,7 @@ struct RelayContext {
   Address gateway;                         ///< of connections that were not diverted on their way to one
   std::string instance;                    ///< ULID of this run
   std::vector<CaptureGate::Open> windows;  ///< in which sessions are captured, the configuration's first
+  bool names_decide = false;               ///< in some of them, on some senders
   std::shared_ptr<CaptureGate> gate;
   std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
   std::shared_ptr<HeaderRefusals> refusals;
@@ -83,10 +85,17 @@ class Worker {
   RelayMetrics& metrics() { return *context_->metrics; }
   bool overloaded() const { return queue_.overloaded(); }
   void retire(uint64_t number);
+  /// Keeps or forgets a session that was undecided.
+  void decide(uint64_t number, CaptureSession* capture, const IpAddress& ip, const ConfirmedNames& names,
+              const RelayContext& context);
   /// Makes a session of it. False if descriptors ran out: accepting pauses, and `incoming` is as it was.
   bool begin(Incoming& incoming);
   /// Counts a connection that is closed for its PROXY header, and tells.
   void refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail);
+  /// Nothing waits for names any more. In a callback of theirs, which must not be the end of them.
+  void names_told() {
+    if (!accepting_) wake();
+  }
   /// Ends the loop if nothing is accepted any more and nothing is left.
   void stop_if_done();
 
@@ -110,6 +119,11 @@ class Worker {
   void await_header(const Listener& listener, Incoming incoming);
   void refuse_undiverted(const Incoming& incoming);
   std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg);
+  /// Where sessions wait whose sender's name decides; null if nobody can be asked.
+  Undecided* undecided();
+  void no_room_to_wait();
+  /// The windows that take a sender with these names; where there is none, it is counted why.
+  CaptureGate::Admission admit_named(const IpAddress& ip, const ConfirmedNames& names, const RelayContext& context);
   void listen(Listener& listener);
   void pause();
   void resume();
@@ -124,6 +138,7 @@ class Worker {
   UvPtr<uv_timer_t> flush_timer_, resume_timer_, look_timer_, pulse_timer_;
   std::unique_ptr<ReverseDns> dns_;          ///< made at the first look-up
   std::unique_ptr<ReverseDns> old_dns_;      ///< of the context before, for look-ups under way
+  std::unique_ptr<Undecided> undecided_;     ///< made for the first session that is
   std::unique_ptr<Poller> poller_;           ///< of the sessions' sockets
   std::unique_ptr<HeaderWait> header_wait_;  ///< if a listener is for load balancers
   std::vector<Listener> listeners_;
@@ -132,6 +147,7 @@ class Worker {
   uint64_t numbered_ = 0;
   bool accepting_ = true, paused_ = false;
   bool dns_failed_ = false;       ///< said in the log
+  bool crowded_ = false;          ///< said in the log
   bool undiverted_said_ = false;  ///< said in the log
 
   BatchQueue queue_;

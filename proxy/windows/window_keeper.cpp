@@ -34,7 +34,31 @@ void warn_if(const std::error_code& error, const std::string& what) {
 
 }  // namespace
 
-WindowKeeper::WindowKeeper(Proxy& proxy, MatchOf match_of) : proxy_(proxy), match_of_(std::move(match_of)) {}
+WindowKeeper::WindowKeeper(Proxy& proxy, MatchOf match_of, std::function<void()> changed)
+    : proxy_(proxy), match_of_(std::move(match_of)), changed_(std::move(changed)) {}
+
+std::vector<std::string> WindowKeeper::entries() const {
+  std::vector<std::string> entries;
+  for (const Kept& kept : open_) {
+    if (kept.is_config()) continue;
+    entries.insert(entries.end(), kept.terms().senders.begin(), kept.terms().senders.end());
+    entries.insert(entries.end(), kept.terms().exclude.begin(), kept.terms().exclude.end());
+  }
+  return entries;
+}
+
+std::vector<std::string> WindowKeeper::rematch() {
+  std::vector<std::string> withheld;
+  for (Kept& kept : open_) {
+    if (kept.is_config()) continue;
+    const auto match = match_of_(kept.terms().senders, kept.terms().exclude);
+    if (!match) continue;  // it was right when it was opened
+    kept.senders = match->senders;
+    withheld.insert(withheld.end(), match->withheld.begin(), match->withheld.end());
+  }
+  put();
+  return withheld;
+}
 
 void WindowKeeper::resume() {
   take_config();
@@ -60,7 +84,7 @@ void WindowKeeper::resume() {
     kept.listened = listened_spans(log, stored, now);
     kept.window = std::make_shared<CaptureWindow>(stored.window, stored.tally, left_ms(stored.window, now),
                                                   std::make_unique<TallyFile>(stored.folder, proxy_.instance()));
-    kept.match = *match;
+    kept.senders = match->senders;
     kept.folder = stored.folder;
     spdlog::info("window {} goes on: {} sessions so far{}", stored.window.id, stored.tally.sessions,
                  stored.window.until_us == 0 ? "" : ", until " + iso_utc(stored.window.until_us));
@@ -131,7 +155,7 @@ void WindowKeeper::tell(Kept& kept) {
 void WindowKeeper::put() {
   std::vector<CaptureGate::Open> opened;
   for (const Kept& kept : open_)
-    if (!kept.is_config()) opened.push_back({kept.window, kept.match});
+    if (!kept.is_config()) opened.push_back({kept.window, kept.senders});
   proxy_.set_windows(std::move(opened));
 }
 
@@ -150,6 +174,7 @@ void WindowKeeper::look() {
     ending_.insert(ending_.end(), std::make_move_iterator(ended), std::make_move_iterator(open_.end()));
     open_.erase(ended, open_.end());
     put();
+    changed_();
   }
   std::erase_if(ending_, [this](Kept& kept) {
     if (kept.window->in_progress() > 0) return false;
@@ -194,7 +219,7 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
   const std::string id = terms.id;
   kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), request.for_ms,
                                                 std::make_unique<TallyFile>(kept.folder, proxy_.instance()));
-  kept.match = *match;
+  kept.senders = match->senders;
   spdlog::info("window {} is open: {}, {} sessions, for {}{}", id,
                harmless(fmt::format("{}", fmt::join(request.senders, ", "))),
                request.sessions == 0 ? "any number of" : std::to_string(request.sessions),
@@ -202,6 +227,7 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
                request.reason.empty() ? "" : ": " + harmless(request.reason));
   open_.push_back(std::move(kept));
   put();
+  changed_();
   if (proxy_.accepts()) begin(open_.back());
   return {window_json(facts_of(open_.back())), std::nullopt};
 }

@@ -109,16 +109,74 @@ TEST_CASE("the narrowest entry speaks, exclude beats every entry") {
   CHECK(matched(filter({"10.2.3.4"}, {"any"}), "10.2.3.4") == "-");
 }
 
-TEST_CASE("names are accepted, match nothing and are reported") {
-  const SenderFilter f =
-      filter({"mx.partner.example", "10.0.0.1", ".Partner.Example", "spf:partner.example"}, {"mx:partner.example"});
-  CHECK(f.unresolved() == std::vector<std::string>{"mx.partner.example", ".Partner.Example", "spf:partner.example",
-                                                   "mx:partner.example"});
+TEST_CASE("names are accepted, match nothing until they are resolved, and are reported") {
+  const SenderFilter f = filter({"mx.partner.example", "10.0.0.1", ".Partner.Example", "spf:partner.example"});
+  CHECK(f.unresolved() == std::vector<std::string>{"mx.partner.example", "spf:partner.example"});
+  CHECK(f.withheld().empty());
+  CHECK(f.has_domains());
   CHECK(matched(f, "10.0.0.1") == "10.0.0.1");
   CHECK(matched(f, "10.0.0.2") == "-");
-  CHECK(parse_sender_spec(".Partner.Example")->name == "partner.example");
+  CHECK(parse_sender_spec(".Partner.Example")->key() == ".partner.example");
   CHECK(parse_sender_spec("mx-1.partner.example")->kind == SenderSpec::Kind::host);
-  CHECK(parse_sender_spec("SPF:partner.example")->kind == SenderSpec::Kind::spf);
+  CHECK(parse_sender_spec("SPF:partner.example")->key() == "spf:partner.example");
+}
+
+TEST_CASE("resolved names match by their addresses, as they were written") {
+  const ResolvedNames names{
+      {"spf:partner.example", {{{ip("10.0.0.0"), ip("10.0.0.255")}, {ip("2001:db8::1"), ip("2001:db8::1")}}}},
+      {"mx.partner.example", {{{ip("10.0.0.7"), ip("10.0.0.7")}}}},
+      {"mx:partner.example", {{}}}};
+  const auto f = SenderFilter::build({"SPF:partner.example", "MX.partner.example"}, {"mx:partner.example"}, names);
+  REQUIRE(f);
+  CHECK(f->unresolved().empty());
+  CHECK(matched(*f, "10.0.0.6") == "SPF:partner.example");
+  CHECK(matched(*f, "10.0.0.7") == "MX.partner.example");
+  CHECK(matched(*f, "2001:db8::1") == "SPF:partner.example");
+  CHECK(matched(*f, "2001:db8::2") == "-");
+  CHECK(f->ranges(IpAddress::Family::v4).size() == 1);
+}
+
+TEST_CASE("while it is not known whom an exclusion means, nobody matches") {
+  for (const ResolvedNames& names :
+       {ResolvedNames{}, ResolvedNames{{"a.example", {{{ip("10.0.0.1"), ip("10.0.0.1")}}, false}}}}) {
+    const auto f = SenderFilter::build({"any", ".b.example"}, {"a.example"}, names);
+    REQUIRE(f);
+    CHECK(f->withheld() == std::vector<std::string>{"a.example"});
+    CHECK(matched(*f, "10.0.0.2") == "-");
+    CHECK_FALSE(f->needs_name(ip("10.0.0.2")));
+    CHECK_FALSE(f->match(ip("10.0.0.2"), {"x.b.example"}, true));
+  }
+  const auto f = SenderFilter::build({"any"}, {"a.example"}, {{"a.example", {{{ip("10.0.0.1"), ip("10.0.0.1")}}}}});
+  REQUIRE(f);
+  CHECK(matched(*f, "10.0.0.1") == "-");
+  CHECK(matched(*f, "10.0.0.2") == "any");
+}
+
+TEST_CASE("a domain is asked of the sender's names, where its address does not settle it") {
+  using Names = std::vector<std::string>;
+  const auto named = [](const SenderFilter& f, const std::string& address, const Names& names, bool all = true) {
+    const auto entry = f.match(ip(address), names, all);
+    return entry ? std::string(*entry) : "-";
+  };
+  const SenderFilter f = filter({".Partner.example", "10.0.0.0/8", ".mail.partner.example"}, {"10.9.9.9"});
+  CHECK(f.needs_name(ip("192.0.2.1")));
+  CHECK_FALSE(f.needs_name(ip("10.0.0.1")));
+  CHECK_FALSE(f.needs_name(ip("10.9.9.9")));
+  CHECK(named(f, "192.0.2.1", {"a.partner.example"}) == ".Partner.example");
+  CHECK(named(f, "192.0.2.1", {"x.other.example", "a.mail.partner.example"}) == ".mail.partner.example");
+  CHECK(named(f, "192.0.2.1", {"a.partner.example"}, false) == ".Partner.example");
+  CHECK(named(f, "192.0.2.1", {"partner.example"}) == "-");
+  CHECK(named(f, "192.0.2.1", {"xpartner.example"}) == "-");
+  CHECK(named(f, "192.0.2.1", {}) == "-");
+  CHECK(named(f, "10.9.9.9", {"a.partner.example"}) == "-");
+  CHECK(named(f, "10.0.0.1", {"a.partner.example"}) == "10.0.0.0/8");
+
+  const SenderFilter g = filter({"any"}, {".secret.example"});
+  CHECK(g.needs_name(ip("192.0.2.1")));
+  CHECK(named(g, "192.0.2.1", {"a.open.example"}) == "any");
+  CHECK(named(g, "192.0.2.1", {}) == "any");
+  CHECK(named(g, "192.0.2.1", {}, false) == "-");
+  CHECK(named(g, "192.0.2.1", {"a.open.example", "b.secret.example"}) == "-");
 }
 
 TEST_CASE("what is no sender is refused with a reason") {

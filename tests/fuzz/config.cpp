@@ -25,7 +25,7 @@ void check_settings(std::string_view text) {
   contradictions(*settings);
   unavailable(*settings);
   plan_divert(*settings);
-  unresolved_senders(*settings);
+  undivertable_senders(*settings);
   demand(bool(SenderFilter::build(settings->capture.senders, settings->capture.exclude)));
   const std::string shown = effective_json(*settings);
   const auto again = load_settings_text(shown, "f");

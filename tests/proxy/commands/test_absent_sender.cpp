@@ -49,7 +49,9 @@ TEST_CASE("not proven: no window, an empty one, one outside the time, one that r
   CHECK_FALSE(claims(other));
   CHECK(other.text.find("was not set to record this sender") != std::string::npos);
   CHECK_FALSE(claims(absent({window(-60, -30, "203.0.113.0/25")}, "203.0.113.0/24")));
-  CHECK_FALSE(claims(absent({window(-60, -30, "mx.partner.example")})));
+  const AbsentSender named = absent({window(-60, -30, "mx.partner.example")});
+  CHECK_FALSE(claims(named));
+  CHECK(named.text.find("whether this one was among them then is not kept") != std::string::npos);
 }
 
 TEST_CASE("a window that recorded others does not lengthen the time in which a retry would have shown") {

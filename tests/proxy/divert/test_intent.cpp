@@ -60,11 +60,35 @@ TEST_CASE("the gateway's address limits its own family, destinations limit both"
   CHECK_FALSE(p.intent.families[1].on());
 }
 
+TEST_CASE("names are diverted by what DNS says of them; what it does not say is left out, and told") {
+  const auto at = [](const char* address) {
+    return AddressRange{*IpAddress::parse(address), *IpAddress::parse(address)};
+  };
+  const ResolvedNames names{{"spf:a.example", {{at("192.0.2.1"), at("192.0.2.9"), at("2001:db8::1")}}},
+                            {"mx:part.example", {{at("192.0.2.7")}, false}},
+                            {"b.example", {{at("192.0.2.9")}}}};
+  const auto settings = load_settings_text(R"({"listeners": [{"address": "0.0.0.0:10025", "accept": "tproxy"},
+      {"address": "[::]:10026", "accept": "tproxy"}], "divert": {"destinations": ["10.0.0.1", "2001:db8:2::1"]},
+      "capture": {"senders": ["SPF:a.example", "mx:part.example", ".c.example", "gone.example"], "exclude": ["b.example"]}})",
+                                           "test");
+  REQUIRE(settings);
+  const auto p = plan_divert(*settings, names);
+  CHECK(p.faults.empty());
+  CHECK(ranges_text(p.intent.families[0].senders) == "192.0.2.1, 192.0.2.7");
+  CHECK(ranges_text(p.intent.families[1].senders) == "2001:db8::1");
+  REQUIRE(p.warnings.size() == 3);
+  CHECK(p.warnings[0].pointer == "/capture/senders/2");
+  CHECK(p.warnings[1].message == "\"mx:part.example\" could be resolved only in part");
+  CHECK(p.warnings[2].message == "\"gone.example\" could not be resolved, and is left out");
+}
+
 TEST_CASE("what cannot be diverted is refused with its place in the configuration") {
   CHECK(fault(plan_for(R"("capture": {"senders": ["mx.a.example"]})"))
-            .starts_with("/capture/senders: there are only names"));
+            .starts_with("/capture/senders: none of the names has an address"));
   CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3", "mx.a.example"]})")) == "none");
-  CHECK(fault(plan_for(R"("capture": {"exclude": [".a.example"]})")).starts_with("/capture/exclude/0"));
+  CHECK(fault(plan_for(R"("capture": {"exclude": ["mx.a.example"]})"))
+            .starts_with("/capture/exclude/0: \"mx.a.example\" could"));
+  CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3"], "exclude": [".a.example"]})")) == "none");
   CHECK(fault(plan_for(R"("capture": {"senders": ["10.2.3"], "exclude": ["any"]})")).find("nobody") !=
         std::string::npos);
   CHECK(
@@ -90,13 +114,13 @@ TEST_CASE("open windows add their senders, each address for as long as the longe
       "f");
   REQUIRE(settings);
   const std::vector<DivertWindow> windows{{{"10.2.3.8-9", "255.255.255.255"}, {}, 600}, {{"10.2.4.1"}, {}, 0}};
-  auto p = plan_divert(*settings, windows);
+  auto p = plan_divert(*settings, {}, windows);
   REQUIRE(p.faults.empty());
   CHECK(ranges_text(p.intent.families[0].senders) ==
         "10.2.3.0-10.2.3.7, 10.2.3.8-10.2.3.9, 10.2.3.10-10.2.3.255, 10.2.4.1, 255.255.255.255");
   CHECK(p.intent.families[0].senders_for_s == std::vector<uint64_t>{60, 600, 60, 0, 600});
   CHECK(ranges_text(joined(p.intent.families[0].senders)) == "10.2.3.0-10.2.3.255, 10.2.4.1, 255.255.255.255");
-  p = plan_divert(*settings, {}, 17);
+  p = plan_divert(*settings, {}, {}, 17);
   CHECK(p.intent.families[0].senders_for_s == std::vector<uint64_t>{17, 17});
   CHECK(p.intent.for_s == 60);
 }
@@ -108,5 +132,5 @@ TEST_CASE("without senders there is nobody to divert until a window is open") {
   const auto p = plan_divert(*settings);
   CHECK(p.nobody);
   CHECK(fault(p).find("window open") != std::string::npos);
-  CHECK(plan_divert(*settings, {{{"10.2.3.4"}, {}, 5}}).faults.empty());
+  CHECK(plan_divert(*settings, {}, {{{"10.2.3.4"}, {}, 5}}).faults.empty());
 }

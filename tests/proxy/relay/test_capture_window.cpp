@@ -10,8 +10,8 @@ using namespace smtpscope;
 
 namespace {
 
-CaptureGate::Open open(const std::string& id, uint64_t sessions = 0, const std::string& only = "", uint64_t left_ms = 0,
-                       const WindowTally& before = {}) {
+CaptureGate::Open opened(const std::string& id, uint64_t sessions = 0, const std::string& only = "",
+                         uint64_t left_ms = 0, const WindowTally& before = {}) {
   DebugWindow terms;
   terms.id = id;
   terms.senders = {"192.0.2.0/25", "192.0.2.7", "198.51.100.1"};
@@ -19,15 +19,15 @@ CaptureGate::Open open(const std::string& id, uint64_t sessions = 0, const std::
   terms.opened_us = 1;
   auto window = std::make_shared<CaptureWindow>(terms, before, left_ms, nullptr);
   const std::string entry = "entry of " + id;
-  return {window, [entry, only](const std::string& ip) -> std::optional<std::string_view> {
+  return {window, {[entry, only](const std::string& ip) -> std::optional<std::string_view> {
             return only.empty() || only == ip ? std::optional<std::string_view>(entry) : std::nullopt;
-          }};
+          }}};
 }
 
 }  // namespace
 
 TEST_CASE("a session belongs to every window that covers it, and takes the first one's entry") {
-  const std::vector<CaptureGate::Open> windows{open("1", 1, "192.0.2.7"), open("2"), open("3", 0, "192.0.2.8")};
+  const std::vector<CaptureGate::Open> windows{opened("1", 1, "192.0.2.7"), opened("2"), opened("3", 0, "192.0.2.8")};
   auto a = CaptureGate::admit(windows, "192.0.2.7");
   CHECK(a.entry == "entry of 1");
   CHECK(a.windows.size() == 2);
@@ -45,7 +45,7 @@ TEST_CASE("a session belongs to every window that covers it, and takes the first
 TEST_CASE("however many ask at once, none takes one more than it may") {
   WindowTally before;
   before.sessions = 300;
-  const std::vector<CaptureGate::Open> windows{open("1", 1300, "", 0, before)};
+  const std::vector<CaptureGate::Open> windows{opened("1", 1300, "", 0, before)};
   std::atomic<int> taken{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
@@ -60,7 +60,7 @@ TEST_CASE("however many ask at once, none takes one more than it may") {
 }
 
 TEST_CASE("its time ends it") {
-  const auto window = open("1", 0, "", 30).window;
+  const auto window = opened("1", 0, "", 30).window;
   CHECK_FALSE(window->over());
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   CHECK(window->over());
@@ -74,7 +74,7 @@ TEST_CASE("it knows who came: every entry in which an address lies") {
   WindowTally before;
   before.came = {2};
   before.verdicts = {3, 0, 0, 0};
-  const auto window = open("1", 0, "", 0, before).window;
+  const auto window = opened("1", 0, "", 0, before).window;
   window->began("192.0.2.200");
   window->began("2001:db8::1");
   CHECK(window->tally().came == std::set<uint32_t>{2});

@@ -1,0 +1,106 @@
+#include "proxy/commands/captured_senders.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "config/ip.h"
+#include "config/sender_spec.h"
+#include "config/units.h"
+#include "proxy/relay/proxy.h"
+
+namespace smtpscope {
+namespace {
+
+bool has_names(const std::vector<std::string>& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const std::string& entry) {
+    const auto spec = parse_sender_spec(entry);
+    return spec && spec->has_addresses();
+  });
+}
+
+}  // namespace
+
+Result<SenderMatch> CapturedSenders::match(const std::vector<std::string>& senders,
+                                           const std::vector<std::string>& exclude) const {
+  static const ResolvedNames none;
+  Result<SenderFilter> filter = SenderFilter::build(senders, exclude, resolver_ ? resolver_->names() : none);
+  if (!filter) return Error{filter.error()};
+  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
+  return SenderMatch{{[shared](const std::string& ip) -> std::optional<std::string_view> {
+                        const auto address = IpAddress::parse(ip);
+                        return address ? shared->match(*address) : std::nullopt;
+                      },
+                      shared->has_domains() ? shared : nullptr},
+                     shared->withheld()};
+}
+
+void CapturedSenders::begin(uv_loop_t* loop, Proxy& proxy, WindowKeeper& windows) {
+  loop_ = loop;
+  proxy_ = &proxy;
+  windows_ = &windows;
+  follow();
+}
+
+void CapturedSenders::end() {
+  loop_ = nullptr;
+  resolver_.reset();
+}
+
+void CapturedSenders::follow() {
+  if (loop_ == nullptr) return;
+  const Settings& settings = proxy_->settings();
+  std::vector<std::string> entries = windows_->entries();
+  entries.insert(entries.end(), settings.capture.senders.begin(), settings.capture.senders.end());
+  entries.insert(entries.end(), settings.capture.exclude.begin(), settings.capture.exclude.end());
+  if (!has_names(entries)) {
+    if (std::exchange(resolver_, nullptr)) changed();
+    return;
+  }
+  try {
+    if (!resolver_ || server_ != settings.dns.resolver) {
+      server_ = settings.dns.resolver;
+      resolver_.reset();
+      resolver_ =
+          std::make_unique<NameResolver>(loop_, server_ ? format_host_port(*server_) : "", [this] { changed(); });
+    }
+    resolver_->watch(entries);
+  } catch (const std::exception& e) {
+    spdlog::warn("{}; names of senders match nobody", e.what());
+  }
+  changed();
+}
+
+void CapturedSenders::changed() {
+  const CaptureSettings& capture = proxy_->settings().capture;
+  RelayMetrics& metrics = proxy_->metrics();
+  metrics.names_good = metrics.names_kept = metrics.names_failed = 0;
+  if (resolver_)
+    for (const NameResolver::State& state : resolver_->states())
+      RelayMetrics::add(state.failure.empty() && state.tried ? metrics.names_good
+                        : state.kept                         ? metrics.names_kept
+                                                             : metrics.names_failed);
+  std::vector<std::string> withheld = windows_->rematch();
+  const Result<SenderMatch> now = match(capture.senders, capture.exclude);
+  if (now) {  // it was right when the settings were taken
+    proxy_->set_senders(now->senders);
+    withheld.insert(withheld.begin(), now->withheld.begin(), now->withheld.end());
+  }
+  tell(withheld);
+}
+
+void CapturedSenders::tell(const std::vector<std::string>& withheld) {
+  const std::string text = fmt::format("{}", fmt::join(withheld, ", "));
+  if (text == std::exchange(told_, text)) return;
+  if (text.empty())
+    spdlog::info("all excluded names are known: capture goes on");
+  else
+    spdlog::warn("where {} is excluded, nobody is captured until it is known whom that means", text);
+}
+
+}  // namespace smtpscope
