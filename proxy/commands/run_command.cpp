@@ -22,6 +22,7 @@
 #include "proxy/commands/locate.h"
 #include "proxy/commands/supervisor.h"
 #include "proxy/control/control.h"
+#include "proxy/doctor/view_check.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
 
@@ -33,6 +34,7 @@ struct Arguments {
   std::string config, gateway, store, window, body, body_limit, connect_timeout, drain;
   uint64_t sessions = 0;
   uint32_t workers = 0;
+  bool no_view_check = false;
 };
 
 /// A usage error that names the option.
@@ -68,6 +70,7 @@ Result<Settings> settings_of(const Arguments& a) {
   if (a.body == "none") settings.capture.body = BodyPolicy::none;
   if (!a.body_limit.empty()) settings.capture.body_limit = value("--body-limit", parse_size(a.body_limit));
   if (a.workers > 0) settings.workers = a.workers;
+  if (a.no_view_check) settings.gateway.view_check = false;
   return settings;
 }
 
@@ -175,6 +178,7 @@ ExitCode run(const Arguments& arguments) {
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
+  const ViewCheck view_check(settings);
   return Supervisor(
              proxy, [&] { reload(proxy, arguments); }, std::move(listener), std::move(token))
                      .run() == 0
@@ -206,6 +210,7 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
                       "Bytes of each body recorded, as in 1MiB (the default) or unlimited");
   command->add_option("--connect-timeout", a->connect_timeout,
                       "Give the gateway so long to answer; default: the system's limit");
+  command->add_flag("--no-view-check", a->no_view_check, "Do not ask the gateway at start whom it sees");
   command->add_option("--drain", a->drain, "After SIGTERM sessions may go on for so long (10s)");
   command->callback([a, &exit_code] { exit_code = run(*a); });
 }
