@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 4> kLogLevel{"error", "warn", "info", "de
 // The lambdas below have no captures; this gives their return type once.
 #define SMTPSCOPE_FIELD(expression) [](Settings& s, [[maybe_unused]] size_t i) -> OptionField { return &(expression); }
 
-constexpr std::array<Option, 25> kOptions{{
+constexpr std::array<Option, 26> kOptions{{
     {.pointer = "/listeners/*/address",
      .kind = OptionKind::address,
      .field = SMTPSCOPE_FIELD(s.listeners[i].address),
@@ -68,6 +68,13 @@ constexpr std::array<Option, 25> kOptions{{
      .help =
          "How long the gateway may take to accept a connection before the sender is turned away. \"unlimited\" is as "
          "long as the operating system tries, as it would be without the proxy."},
+    {.pointer = "/gateway/view_check",
+     .kind = OptionKind::boolean,
+     .field = SMTPSCOPE_FIELD(s.gateway.view_check),
+     .help =
+         "Whether the proxy asks the gateway, when it starts, whom it sees: one short session of its own (EHLO, QUIT; "
+         "no mail), which stands in the gateway's log. The proxy's log says what came of it. A gateway on this host "
+         "is not asked."},
     {.pointer = "/capture/senders",
      .kind = OptionKind::senders,
      .field = SMTPSCOPE_FIELD(s.capture.senders),

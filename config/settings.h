@@ -32,6 +32,7 @@ struct ListenerSettings {
 struct GatewaySettings {
   HostPort address;  ///< port 0: not given, connections go on to where they were diverted from
   Present present = Present::proxy;
+  bool view_check = true;           ///< at start one session of the proxy's own asks the gateway whom it sees
   uint64_t connect_timeout_ms = 0;  ///< 0: as long as the operating system tries
 };
 

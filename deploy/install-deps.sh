@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what is needed to build smtpscope on Debian 12; with --tests also what its tests need.
+# Installs what is needed to build smtpscope on Debian 12; with --package also what its Debian package is built with, with
+# --tests all that its tests need.
 # Never asks anything, needs root or sudo, and does nothing when all is there. Status 1 if a package cannot be installed.
 set -eu
 
@@ -7,21 +8,25 @@ folder=$(cd "$(dirname "$0")" && pwd)
 packages=(g++ cmake ninja-build pkg-config ccache libuv1-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev
           libssl-dev libsqlite3-dev libxxhash-dev libc-ares-dev zlib1g-dev node-llhttp
           iproute2 nftables procps)  # these three are what `smtpscope divert` runs
+package_packages=(dpkg-dev binutils)
 test_packages=(catch2 librapidcheck-dev libvalijson-dev clang-14 libclang-rt-14-dev clang-format clang-tidy
                python3 python3-jsonschema python3-aiosmtpd tshark xxhash postfix sasl2-bin libsasl2-modules swaks libnet-ssleay-perl openssl
                curl git
                # and what the mail servers need that unpack-test-mtas.sh puts beside Postfix
                m4 libidn12 libidn2-0 libwrap0 libevent-2.1-7 libgnutls-dane0 libldap-2.5-0 libdb5.3 libnsl2 liblockfile1
                libmariadb3 libperl5.36 libpq5 libspf2-2
-               haproxy prometheus)
+               haproxy prometheus
+               # the package, its documents and a clean root to install it in
+               lintian mmdebstrap mandoc zsh)
 
 case "${1:-}" in
   "") ;;
+  --package) packages+=("${package_packages[@]}") ;;
   --tests)
-    packages+=("${test_packages[@]}")
+    packages+=("${package_packages[@]}" "${test_packages[@]}")
     command -v npm >/dev/null || packages+=(nodejs npm)  # peers that come from npm; another Node.js will do as well
     ;;
-  *) echo "usage: deploy/install-deps.sh [--tests]" >&2; exit 2 ;;
+  *) echo "usage: deploy/install-deps.sh [--package | --tests]" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null; then

@@ -39,7 +39,9 @@ int main(int argc, char** argv) {
     smtpscope::register_explain(app, exit_code);
     smtpscope::register_window(app, exit_code);
     smtpscope::register_divert(app, exit_code);
+    smtpscope::register_doctor(app, exit_code);
     smtpscope::register_config(app, exit_code);
+    smtpscope::register_docs(app, exit_code);
 
     try {
       app.parse(argc, argv);

@@ -27,6 +27,8 @@ void register_explain(CLI::App& app, ExitCode& exit_code);
 void register_config(CLI::App& app, ExitCode& exit_code);
 void register_divert(CLI::App& app, ExitCode& exit_code);
 void register_window(CLI::App& app, ExitCode& exit_code);
+void register_doctor(CLI::App& app, ExitCode& exit_code);
+void register_docs(CLI::App& app, ExitCode& exit_code);
 
 void register_list(CLI::App& app, ExitCode& exit_code);
 void register_show(CLI::App& app, ExitCode& exit_code);

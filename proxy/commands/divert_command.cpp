@@ -17,9 +17,9 @@
 #include "config/units.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
-#include "proxy/commands/names_to_divert.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/host_facts.h"
+#include "proxy/divert/names_to_divert.h"
 
 namespace smtpscope {
 namespace {

@@ -24,6 +24,7 @@
 #include "proxy/commands/supervisor.h"
 #include "proxy/control/control.h"
 #include "proxy/control/control_plane.h"
+#include "proxy/doctor/view_check.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
 #include "proxy/service/handover.h"
@@ -41,7 +42,7 @@ struct Arguments {
   std::string config, gateway, store, window, body, body_limit, connect_timeout, drain, user;
   uint64_t sessions = 0;
   uint32_t workers = 0;
-  bool watchdog = false;
+  bool watchdog = false, no_view_check = false;
 };
 
 /// A usage error that names the option.
@@ -81,6 +82,7 @@ Result<Settings> settings_of(const Arguments& a) {
   if (a.body == "none") settings.capture.body = BodyPolicy::none;
   if (!a.body_limit.empty()) settings.capture.body_limit = value("--body-limit", parse_size(a.body_limit));
   if (a.workers > 0) settings.workers = a.workers;
+  if (a.no_view_check) settings.gateway.view_check = false;
   return settings;
 }
 
@@ -209,6 +211,7 @@ ExitCode run(const Arguments& arguments) {
   windows.resume();
   ControlPlane control(
       proxy, windows, [&] { return reload(proxy, senders, arguments); }, std::move(listener), std::move(token));
+  const ViewCheck view_check(settings);
   Supervisor supervisor(proxy, control, invocation, std::move(succession));
   supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows); }, [&] { senders.end(); });
   const int left = supervisor.run();
@@ -242,6 +245,7 @@ void register_run(CLI::App& app, ExitCode& exit_code) {
                       "Bytes of each body recorded, as in 1MiB (the default) or unlimited");
   command->add_option("--connect-timeout", a->connect_timeout,
                       "Give the gateway so long to answer; default: the system's limit");
+  command->add_flag("--no-view-check", a->no_view_check, "Do not ask the gateway at start whom it sees");
   command->add_option("--drain", a->drain, "After SIGTERM sessions may go on for so long (10s)");
   command->add_option("--user", a->user, "Become this user after the start; needs root");
   command->add_flag(

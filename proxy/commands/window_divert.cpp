@@ -11,8 +11,8 @@
 #include "config/loader.h"
 #include "proxy/commands/ask_command.h"
 #include "proxy/commands/locate.h"
-#include "proxy/commands/names_to_divert.h"
 #include "proxy/divert/divert.h"
+#include "proxy/divert/names_to_divert.h"
 #include "proxy/divert/state.h"
 
 namespace smtpscope {

@@ -37,7 +37,6 @@ void keep_alive(int fd) {
   set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
 
-/// Lets a socket be bound to an address that is not of this host, and take connections to such.
 bool set_transparent(int fd, const Address& address) {
   const int on = 1;
   const bool v6 = address.storage.ss_family == AF_INET6;

@@ -34,6 +34,9 @@ int port_taken(const Address& address, bool transparent = false);
 /// Has a dead peer noticed by keep-alive probes of an idle connection, after about nine minutes. Listening sockets have
 /// it already and accepted ones inherit it; a connection that is over at once does not need these four system calls.
 void keep_alive(int fd);
+/// Lets a socket be bound to an address that is not of this host, and take connections to such; needs CAP_NET_ADMIN.
+/// `address` says of which family the socket is.
+bool set_transparent(int fd, const Address& address);
 /// A non-blocking listening socket; accepted sockets inherit TCP_NODELAY and keep-alive. Negative errno on failure.
 /// `transparent`: takes connections to addresses that are not of this host (IP_TRANSPARENT; needs CAP_NET_ADMIN), and
 /// may be bound to one.

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "e2e")]
+import cases_deploy  # noqa: E402
+import cases_doctor  # noqa: E402
 import cases_guide  # noqa: E402
 import cases_mail  # noqa: E402
 import cases_undo  # noqa: E402
@@ -66,7 +68,8 @@ def main():
     if reason := why_not():
         print(f"skipped: {reason}")
         sys.exit(77)
-    cases = [(case, False) for case in (*cases_mail.ROUTED, *cases_undo.ROUTED, *cases_guide.ROUTED)]
+    cases = [(case, False) for case in (*cases_mail.ROUTED, *cases_undo.ROUTED, *cases_guide.ROUTED,
+                                      *cases_deploy.ROUTED, *cases_doctor.ROUTED)]
     figures = []
     if Path("/proc/sys/net/bridge").exists():
         cases += [(case, True) for case in (*cases_mail.BRIDGED, *cases_undo.BRIDGED)]

@@ -27,7 +27,7 @@ class Stage:
     def __init__(self, options, net, folder, v6):
         self.options, self.net, self.v6 = options, net, v6
         self.at = netns.ADDRESSES[6 if v6 else 4]
-        self.scope = Smtpscope(options.binary, GATEWAY_PORT, folder / "store", args=("--connect-timeout", "20s"),
+        self.scope = Smtpscope(options.binary, GATEWAY_PORT, folder / "store", args=("--connect-timeout", "20s", "--no-view-check"),
                                gateway_host=f"[{self.at['gateway']}]" if v6 else self.at["gateway"], host=self.at["proxy"],
                                port=PORT, wrapper=net.inside("proxy"))
         self.started = []

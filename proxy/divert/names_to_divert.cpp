@@ -1,4 +1,4 @@
-#include "proxy/commands/names_to_divert.h"
+#include "proxy/divert/names_to_divert.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
