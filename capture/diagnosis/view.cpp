@@ -89,12 +89,16 @@ void View::find_end_of_patience() {
 /// Sets gave_up if the sender had waited for a reply when it said QUIT or closed.
 void View::find_wait_until(int32_t leave) {
   const int64_t left_us = at(leave)->at_us;
-  // Who is still sending, as in a long group of commands and chunks, is not waiting yet.
-  int64_t last_sent_us = 0;
-  for (int32_t i = 0; i < leave; ++i)
-    if (is_sent(*at(i))) last_sent_us = std::max(last_sent_us, at(i)->end_us);
+  // Who is still sending, as in a long group of commands and chunks, is not waiting yet; and whose first reply has just
+  // begun to come does not leave for want of the next.
+  int64_t last_heard_us = 0;
+  for (int32_t i = 0; i < static_cast<int32_t>(events.size()); ++i) {
+    const Event& e = *at(i);
+    if (is_sent(e) ? i < leave : e.at_us < left_us)
+      last_heard_us = std::max(last_heard_us, is_sent(e) ? e.end_us : e.at_us);
+  }
   const auto waited = [&](int64_t since, const Event* reply) {
-    return at_least(left_us - std::max(since, last_sent_us), kImpatient) &&
+    return at_least(left_us - std::max(since, last_heard_us), kImpatient) &&
            (reply == nullptr || reply->at_us > left_us);
   };
   if (!c.session.begins_late && c.connect.state == GatewayConnect::State::connected &&

@@ -66,6 +66,9 @@ TEST_CASE("a reply that comes when the sender has given up answers nothing any m
             "left-before-final-reply"},
        })
     CHECK(broke(script) == code);
+  // Nor does one that says QUIT when the first of the replies to its group begins to come.
+  CHECK(broke("use hello\nS MAIL FROM:<a@b.example>\nS RCPT TO:<b@gw.example>\nS BDAT 5 LAST\nS~hello\n+71\nG~250\n"
+              "+0.01\nS QUIT\nS fin\n+0.01\nG~ ok\\r\\n250 ok\\r\\n250 ok\\r\\n221 bye\\r\\n\nG fin\n") == "nothing");
   // One that closes its half at once has not left: the refusal that then comes is the cause.
   CHECK(broke(kRcpt + "S fin\n+3\nG 550 5.1.1 User unknown\nG fin\n") == "rcpt-unknown-user");
   CHECK(broke("use hello mail rcpt data body\nS QUIT\n+3\nG 250 Ok\nG 221 bye\nG fin\nS fin\n") == "nothing");
