@@ -168,7 +168,8 @@ void register_window(CLI::App& app, ExitCode& exit_code) {
   };
   CLI::App* opening = add("open", "Record the sessions of these senders from now on, for a while", open);
   opening
-      ->add_option("--sender", a->request.senders, "Whose: address, CIDR, range, or any; may be given more than once")
+      ->add_option("--sender", a->request.senders,
+                   "Whose: address, CIDR, range, name, or any; may be given more than once")
       ->required();
   opening->add_option("--exclude", a->request.exclude, "Whose not, even if --sender names them");
   opening->add_option("--sessions", a->sessions, "It ends after so many sessions; default: any number");

@@ -254,6 +254,36 @@ async def domain(options, folder, gateway):
         names.close()
 
 
+async def windows(options, folder, gateway):
+    """Names in a window that is opened while the proxy runs, beside a window without any."""
+    names = await NameServer(dict(DOMAIN)).start()
+    scope = Scope(options, folder, "windows", gateway, names, {"senders": []}).start()
+
+    async def window(*words):
+        return (await asyncio.to_thread(scope.cli, "window", *words, "--store", scope.store))[1]
+    try:
+        await mail(scope, "127.0.30.1", body=SECRET)
+        await window("open", "--sender", ".partner.example", "list.example", "--sessions", "10", "--for", "10m")
+        await window("open", "--sender", "127.0.30.7", "--sessions", "10", "--for", "10m")
+        await scope.logged("sender list.example: 127.0.30.9")
+        wanted = {"127.0.30.5": ".partner.example", "127.0.30.7": "127.0.30.7", "127.0.30.9": "list.example"}
+        for ip in ["127.0.30.2", *wanted]:
+            await mail(scope, ip)
+        assert await captured(scope, len(wanted)) == wanted
+        listed = [json.loads(line) for line in (await window("list", "--json")).splitlines()]
+        assert [w["sessions"] for w in listed] == [2, 1], listed
+        await window("close", listed[0]["id"])
+        for ip in wanted:
+            await mail(scope, ip)
+        await captured(scope, len(wanted) + 1)
+        scope.stop()
+        assert len(store.transcripts(scope.store)) == len(wanted) + 1  # of the window that is still open
+        no_trace(scope, "127.0.30.1", "127.0.30.2", "xyzzy-plugh")
+    finally:
+        scope.kill()
+        names.close()
+
+
 async def exclusions(options, folder, gateway):
     """Whom an exclusion means has to be known, or nobody is captured; an excluded domain is told by the sender's name."""
     zone = {("vip.example", A): SERVFAIL, **host("127.0.40.2", "mx.secret.example", delay=0.5),
@@ -353,7 +383,7 @@ async def kernel(options, folder, gateway):
         names.close()
 
 
-CASES = (addresses, changes, domain, exclusions, stopping, no_server, kernel)
+CASES = (addresses, changes, domain, windows, exclusions, stopping, no_server, kernel)
 
 
 async def run(options, folder):
