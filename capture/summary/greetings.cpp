@@ -55,6 +55,7 @@ void Greetings::tell(const std::function<void(const std::string&, const Observat
     for (const Slow* s : slow) networks.insert(network_of(s->ip));
     if (networks.size() < kEnough) continue;  // one sender with many hosts
     std::vector<int64_t> delays;
+    delays.reserve(slow.size());
     for (const Slow* s : slow) delays.push_back(s->banner_us);
     std::sort(delays.begin(), delays.end());
     const bool constant = same_pause(delays.front(), delays.back()) && round_pause(delays[delays.size() / 2]);
