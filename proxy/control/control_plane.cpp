@@ -127,6 +127,7 @@ HttpResponse ControlPlane::respond(const HttpRequest& request, const ControlAcce
       request, access, {proxy_.accepts(), trouble_()},
       {[this] { return metrics(); },
        [this] {
+         windows_.look();  // what is over is told in the store before the answer says that it is not open
          return json_response(200, dump({{"schema", "smtpscope.windows/1"}, {"windows", windows_.list()}}));
        },
        [this](const std::string& body) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <list>
 #include <string>
+#include <utility>
 
 #include "proxy/control/http_request.h"
 #include "proxy/net/socket.h"
@@ -37,6 +38,8 @@ class HttpServer {
 
  private:
   struct Connection {
+    Connection(HttpServer* of, UvPtr<uv_tcp_t> accepted, uint64_t until_ms)
+        : server(of), socket(std::move(accepted)), deadline_ms(until_ms) {}
     HttpServer* server;
     UvPtr<uv_tcp_t> socket;
     uint64_t deadline_ms;

@@ -13,7 +13,6 @@
 namespace smtpscope {
 namespace {
 
-constexpr uint16_t kSmtpPort = 25;
 constexpr size_t kLongestInterfaceName = 15;
 
 bool has_name(const std::vector<std::string>& entries) {

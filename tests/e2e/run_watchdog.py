@@ -205,7 +205,7 @@ async def managed(options, folder, gateway, figures):
     try:
         manager.wait("READY=1", pid)
         assert (await mail(scope.port)).error is None
-        manager.wait("STATUS=0 sessions in progress, 0 since the start, 0 of them recorded; recording", pid)
+        manager.wait("STATUS=0 sessions in progress, 0 since the start, 0 of them recorded; window config: 0 sessions", pid)
         manager.wait("STATUS=0 sessions in progress, 1 since the start", pid)
         figures["signs of life"] = len(manager.lines("WATCHDOG=1"))
         assert not children(pid), "one that is looked after looks after itself, too"
