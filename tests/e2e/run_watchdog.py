@@ -101,12 +101,15 @@ async def stopped(scope, figures):
     try:
         for _ in range(2):
             pid = scope.child()
+            reader, writer = await asyncio.open_connection("127.0.0.1", scope.port)
+            assert (await asyncio.wait_for(reader.readline(), 30)).startswith(b"220")  # and stays, to be interrupted
             await asyncio.sleep(1)
             os.kill(pid, signal.SIGSTOP)
             took = await flows_again(scope.port, time.monotonic())
             assert took <= scope.allowed(), f"{took:.1f} s until mail flowed again\n{scope.log()[-400:]}"
             figures["ms from SIGSTOP to mail at most"] = max(figures["ms from SIGSTOP to mail at most"], int(took * 1000))
             assert not alive(pid) and scope.child() != pid
+            writer.close()
             assert f"process {pid} has given no sign of life" in scope.log(), scope.log()
     finally:
         stop.set()
