@@ -84,15 +84,18 @@ void Supervisor::on_upgrade() {
   const std::string why = handover_.begin(
       sockets, [this] { on_upgraded(); },
       [this] {
+        control_.hold(false);
         spdlog::error(
             "no upgrade: the new process {} ended before it could serve, and its own messages say why; this one "
             "goes on as before",
             handover_.successor());
       });
-  if (!why.empty())
+  if (!why.empty()) {
     spdlog::error("no upgrade: {}; this process goes on as before", why);
-  else
-    spdlog::info("upgrade: process {} is starting", handover_.successor());
+    return;
+  }
+  control_.hold(true);
+  spdlog::info("upgrade: process {} is starting", handover_.successor());
 }
 
 void Supervisor::on_upgraded() {

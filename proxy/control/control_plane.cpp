@@ -15,7 +15,8 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr uint64_t kLookMs = 200;      // how late the end of a window may be noticed
+constexpr uint64_t kLookMs = 200;  // how late the end of a window may be noticed
+constexpr const char* kHeld = "an upgrade is under way; say it again in a moment, to the process that takes over";
 constexpr unsigned kTicksASocket = 5;  // between looks whether the socket is still there
 
 std::string dump(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
@@ -94,6 +95,10 @@ void ControlPlane::on_timer() {
 
 void ControlPlane::reload() {
   if (draining_) return;
+  if (held_) {
+    spdlog::warn("{}", kHeld);
+    return;
+  }
   reload_();
   windows_.look();
 }
@@ -131,6 +136,7 @@ HttpResponse ControlPlane::respond(const HttpRequest& request, const ControlAcce
          return json_response(200, dump({{"schema", "smtpscope.windows/1"}, {"windows", windows_.list()}}));
        },
        [this](const std::string& body) {
+         if (held_) return error_response(409, kHeld);
          const auto wanted = read_window_request(body);
          return wanted ? answer_of(windows_.open(*wanted), 201) : error_response(422, wanted.error());
        },
@@ -140,6 +146,7 @@ HttpResponse ControlPlane::respond(const HttpRequest& request, const ControlAcce
 
 HttpResponse ControlPlane::answer_reload() {
   if (draining_) return error_response(409, "the proxy is stopping");
+  if (held_) return error_response(409, kHeld);
   const ReloadOutcome outcome = reload_();
   windows_.look();
   return json_response(outcome.loaded ? 200 : 422,

@@ -46,6 +46,8 @@ class ControlPlane {
   void reload();
   /// The proxy takes no more connections; it can still be asked.
   void drain();
+  /// While another process is starting in this one's place nothing can be changed: it would not know of it.
+  void hold(bool held) { held_ = held; }
   /// From now on another process is asked in this one's place.
   void step_aside();
   /// Takes all its handles off the loop.
@@ -71,7 +73,7 @@ class ControlPlane {
   std::unique_ptr<HttpServer> by_socket_, by_address_;
   UvPtr<uv_timer_t> timer_;
   unsigned ticks_ = 0;
-  bool draining_ = false, socket_failed_ = false;
+  bool draining_ = false, held_ = false, socket_failed_ = false;
 };
 
 }  // namespace smtpscope

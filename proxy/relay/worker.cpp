@@ -68,7 +68,10 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Listenin
   recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->metrics, workers);
 }
 
-Worker::~Worker() { join(); }
+Worker::~Worker() {
+  if (!thread_.joinable() && !done_) queue_.stop();  // never started: its recorder waits
+  join();
+}
 
 void Worker::start() {
   for (Listener& listener : listeners_) {
@@ -159,6 +162,7 @@ void Worker::on_request() {
   if (std::exchange(accepting_, false)) {
     for (Listener& listener : listeners_) {
       accept_some(listener, kAcceptsAtEnd);
+      listener.parked = {};  // no descriptor for it, and nobody will free one: its sender tries again
       listener.poll.reset();
       listener.fd.reset();
     }
@@ -286,13 +290,11 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Add
   const auto ip = context_->names_decide ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
   if (ip && CaptureGate::needs_name(context_->windows, *ip)) {
     Undecided* const names = undecided();
-    if (names == nullptr) return nullptr;
-    const ConfirmedNames* known = names->known(*ip);
-    waits = known == nullptr && !names->full();
-    if (known != nullptr)
-      admission = admit_named(*ip, *known, *context_);
-    else if (!waits)
-      no_room_to_wait();
+    const ConfirmedNames* known = names != nullptr ? names->known(*ip) : nullptr;
+    waits = names != nullptr && known == nullptr && !names->full();
+    // Who cannot wait belongs to the windows that take the address whatever its names are.
+    if (!waits) admission = admit_named(*ip, known != nullptr ? *known : ConfirmedNames{}, *context_);
+    if (!waits && !admission && names != nullptr && known == nullptr) no_room_to_wait();
   } else {
     admission = CaptureGate::admit(context_->windows, incoming.sender.ip);
   }
@@ -425,7 +427,7 @@ void Worker::retire(uint64_t number) {
   if (it == sessions_.end()) return;
   graveyard_.push_back(std::move(it->second));
   sessions_.erase(it);
-  if (!accepting_) stop_if_done();
+  if (!accepting_) wake();  // the end of it all is not for the middle of a callback
 }
 
 // ------------------------------------------------------------------ recording
