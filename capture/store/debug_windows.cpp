@@ -77,23 +77,16 @@ uint64_t number_of(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() ? n : 0;
 }
 
-void append_list(std::string& line, std::string_view key, const std::vector<std::string>& values) {
-  line += key;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) line += ',';
-    append_json_string(line, values[i]);
-  }
-  line += ']';
-}
-
 std::string opened_json(const DebugWindow& w) {
   std::string line = "{\"schema\":\"" + std::string(kSchema) + "\",\"id\":";
   append_json_string(line, w.id);
   line += ",\"opened\":\"" + iso_utc(w.opened_us) + '"';
   if (w.until_us > 0) line += ",\"until\":\"" + iso_utc(w.until_us) + '"';
   if (w.sessions > 0) line += ",\"sessions\":" + std::to_string(w.sessions);
-  append_list(line, ",\"senders\":[", w.senders);
-  append_list(line, ",\"exclude\":[", w.exclude);
+  line += ",\"senders\":";
+  append_json_strings(line, w.senders);
+  line += ",\"exclude\":";
+  append_json_strings(line, w.exclude);
   line += ",\"reason\":";
   append_json_string(line, w.reason);
   return line + "}\n";

@@ -15,15 +15,6 @@ namespace {
 
 constexpr std::string_view kSchema = "smtpscope.window/1";
 
-void append_list(std::string& line, std::string_view key, const std::vector<std::string>& values) {
-  line += key;
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (i > 0) line += ',';
-    append_json_string(line, values[i]);
-  }
-  line += ']';
-}
-
 std::string begin_of_line(std::string_view instance, std::string_view event, int64_t at_us, std::string_view window) {
   std::string line = "{\"schema\":\"" + std::string(kSchema) + "\",\"instance\":";
   append_json_string(line, instance);
@@ -77,9 +68,12 @@ Line read_line(std::string_view text) {
 std::error_code log_window_begin(std::string_view store, const RecordingWindow& w) noexcept {
   try {
     std::string line = begin_of_line(w.instance, "listening", w.from_us, w.window);
-    append_list(line, ",\"listen\":[", w.listen);
-    append_list(line, ",\"senders\":[", w.senders);
-    append_list(line, ",\"exclude\":[", w.exclude);
+    line += ",\"listen\":";
+    append_json_strings(line, w.listen);
+    line += ",\"senders\":";
+    append_json_strings(line, w.senders);
+    line += ",\"exclude\":";
+    append_json_strings(line, w.exclude);
     line += ",\"sessions\":" + std::to_string(w.sessions) + ",\"for_ms\":" + std::to_string(w.for_ms);
     return append(store, std::move(line));
   } catch (const std::bad_alloc&) {

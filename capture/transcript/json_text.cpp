@@ -105,4 +105,13 @@ std::string iso_utc(int64_t unix_us) {
   return out;
 }
 
+void append_json_strings(std::string& out, const std::vector<std::string>& texts) {
+  out += '[';
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (i > 0) out += ',';
+    append_json_string(out, texts[i]);
+  }
+  out += ']';
+}
+
 }  // namespace smtpscope

@@ -5,12 +5,15 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace smtpscope {
 
 /// Appends `text` quoted. Control characters are escaped; a byte that is not UTF-8 (which lossless text never holds)
 /// becomes U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
+/// ["...", ...]
+void append_json_strings(std::string& out, const std::vector<std::string>& texts);
 /// Writes microseconds as milliseconds to `at`, where there is room for kJsonMsSize bytes, and returns the end of it:
 /// 31200 is 31.2, 5 is 0.005, 2000 is 2.
 char* put_json_ms(char* at, int64_t us);

@@ -7,7 +7,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <queue>
@@ -23,6 +22,7 @@
 #include "capture/transcript/json_writer.h"
 #include "capture/transcript/list_line.h"
 #include "capture/unique_fd.h"
+#include "proxy/clock.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/output.h"
 
@@ -136,9 +136,7 @@ FileReport said_of(const CaptureReport& report) {
 }
 
 FileReport analyze_injection_log(ByteSource& source, Printer& printer, Filing* store) {
-  const auto now_us =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch());
-  InjectionLogReader reader(now_us.count(), [&](Transcript transcript) {
+  InjectionLogReader reader(unix_us(), [&](Transcript transcript) {
     if (store != nullptr)
       if (auto place = store->begin(transcript.session)) place->ended(transcript);
     printer.show(transcript);

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,6 +14,7 @@
 #include "config/checks.h"
 #include "config/loader.h"
 #include "config/units.h"
+#include "proxy/clock.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
 #include "proxy/divert/divert.h"
@@ -39,15 +39,10 @@ bool print(const std::string& text) {
 
 std::string dump(const json& j) { return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
 
-int64_t now_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 /// Debug windows that are open besides the configuration's own, as the store has them.
 std::vector<DivertWindow> stored_windows(const std::string& store) {
   std::vector<DivertWindow> windows;
-  const int64_t now = now_us();
+  const int64_t now = unix_us();
   for (StoredWindow& stored : read_debug_windows(store)) {
     stored.settle(now);
     const DebugWindow& w = stored.window;
@@ -99,7 +94,7 @@ json status_json(const DivertStatus& s) {
     for (const ChangedSetting& c : state.settings)
       settings.push_back({{"name", c.name}, {"before", c.before}, {"during", c.during}});
     out["since"] = iso_utc(state.since_us);
-    out["until"] = s.ends_in_s ? json(iso_utc(now_us() + static_cast<int64_t>(*s.ends_in_s) * 1'000'000)) : json();
+    out["until"] = s.ends_in_s ? json(iso_utc(unix_us() + static_cast<int64_t>(*s.ends_in_s) * 1'000'000)) : json();
     out["ends_in_s"] = s.ends_in_s ? json(*s.ends_in_s) : json();
     out["ended"] = s.ended;
     out["senders"] = s.senders;

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "capture/transcript/list_line.h"
 #include "config/settings.h"
 #include "config/units.h"
+#include "proxy/clock.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/filter_options.h"
 #include "proxy/commands/list_filters.h"
@@ -33,9 +33,7 @@ struct ListOptions {
 ListRow row_of(const IndexEntry& e) { return {e.started, e.id, e.sender_ip, e.verdict, e.code, e.summary}; }
 
 ExitCode list(const ListOptions& options) {
-  using namespace std::chrono;
-  const auto now_us = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-  const Result<IndexQuery> query = query_of(options.filters, now_us);
+  const Result<IndexQuery> query = query_of(options.filters, unix_us());
   if (!query) throw CLI::ValidationError(query.error());
 
   const Result<std::string> store = find_store(options.config, options.store);

@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <limits>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "capture/summary/summary_text.h"
 #include "capture/transcript/harmless.h"
 #include "capture/transcript/json_reader.h"
+#include "proxy/clock.h"
 #include "proxy/commands/absent_sender.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/filter_options.h"
@@ -31,11 +31,6 @@ struct SummaryOptions {
   ListFilters filters;
   bool json = false;
 };
-
-int64_t now_us() {
-  using namespace std::chrono;
-  return duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 /// Does the query choose this session? `wider` has found it by its time already.
 bool chooses(const IndexQuery& query, const IndexEntry& e) {
@@ -162,7 +157,7 @@ class Command {
   const SummaryOptions& options_;
   const IndexQuery& query_;
   const std::string store_;
-  const int64_t now_us_ = now_us();
+  const int64_t now_us_ = unix_us();
   Index index_;
   StoredLines lines_;
   std::string line_;
@@ -172,7 +167,7 @@ class Command {
 };
 
 ExitCode summary(const SummaryOptions& options) {
-  const Result<IndexQuery> query = query_of(options.filters, now_us());
+  const Result<IndexQuery> query = query_of(options.filters, unix_us());
   if (!query) throw CLI::ValidationError(query.error());
   const Result<std::string> store = find_store(options.config, options.store);
   if (!store) {

@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 
 #include "capture/store/window_log.h"
 #include "config/units.h"
+#include "proxy/clock.h"
 #include "proxy/commands/ask_command.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
@@ -81,8 +81,7 @@ ExitCode open(const WindowArguments& a) {
 std::string stored(const WindowArguments& a, const std::set<std::string>& open) {
   const Result<std::string> store = find_store(a.config, a.store);
   if (!store) return {};
-  using namespace std::chrono;
-  const int64_t now = duration_cast<microseconds>(system_clock::now().time_since_epoch()).count();
+  const int64_t now = unix_us();
   const auto log = read_windows(*store, now);
   std::string text;
   for (StoredWindow& window : read_debug_windows(*store)) {

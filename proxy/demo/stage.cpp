@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "config/settings.h"
+#include "proxy/clock.h"
 #include "proxy/demo/peers.h"
 #include "proxy/relay/proxy.h"
 
@@ -67,9 +68,7 @@ Performance perform(std::span<const Story> stories, const std::string& store, in
         fmt::format("the demo's gateway cannot listen on 127.0.0.1: {}", std::strerror(-listening)));
   const Fd listener(listening);
   Performance performance;
-  performance.began_us =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
+  performance.began_us = unix_us();
   for (const Story& story : stories) performance.sessions.push_back({.story = &story});
 
   Proxy proxy(settings_for(store, endpoint_of(local_address(listener.get())).port),

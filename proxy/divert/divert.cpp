@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "proxy/clock.h"
 #include "proxy/divert/flows.h"
 #include "proxy/divert/inspect.h"
 #include "proxy/divert/kernel_settings.h"
@@ -19,11 +20,6 @@ namespace smtpscope {
 namespace {
 
 constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
-
-int64_t unix_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 /// What is wanted, in one line that differs whenever it does.
 std::string describe(const DivertIntent& intent) {
@@ -146,65 +142,75 @@ void cut_sessions(uint16_t port, const Say& say) {
   }
 }
 
+/// What stands: the record of what was changed, and the host as it is.
+struct Standing {
+  StateFile file;
+  std::optional<DivertState> record;
+  HostFacts facts;
+};
+
+Result<Standing> standing(Result<StateFile> file) {
+  if (!file) return Error{file.error()};
+  auto record = file->read();
+  if (!record) return Error{record.error()};
+  auto facts = inspect_host();
+  if (!facts) return Error{facts.error()};
+  return Standing{std::move(*file), std::move(*record), std::move(*facts)};
+}
+
 }  // namespace
 
 bool divert_on(const DivertIntent& intent, const Say& say) {
-  const auto file = StateFile::lock();
-  if (!file) return say(file.error()), false;
-  const auto before = file->read();
-  if (!before) return say(before.error()), false;
-  const auto facts = inspect_host();
-  if (!facts) return say(facts.error()), false;
-  auto wanted = wanted_state(intent, *before, *facts);
+  const auto found = standing(StateFile::lock());
+  if (!found) return say(found.error()), false;
+  const auto& [file, before, facts] = *found;
+  auto wanted = wanted_state(intent, before, facts);
   if (!wanted) return say(wanted.error()), false;
   DivertState& state = *wanted;
-  if (const auto error = file->write(state)) return say(error->message), false;
+  if (const auto error = file.write(state)) return say(error->message), false;
 
-  auto failed = run_all(divert_commands(intent, state, with_settings(*facts, state), mac_of(intent.bridge)));
+  auto failed = run_all(divert_commands(intent, state, with_settings(facts, state), mac_of(intent.bridge)));
   const auto after = inspect_host(state);
   if (!failed && !after) failed = Error{after.error()};
   if (!failed && divert_commands(intent, state, *after, "").size() > 1)
     failed = Error{"not everything that was set up is there"};
   if (failed) {
     say(failed->message);
-    if (*before) {
-      state.listing = (*before)->listing, state.intent = (*before)->intent;
+    if (before) {
+      state.listing = before->listing, state.intent = before->intent;
       say("the diversion stays as it was");
-      if (const auto error = file->write(state)) say(error->message);
-    } else if (after && undo(*file, state, *after, say)) {
+      if (const auto error = file.write(state)) say(error->message);
+    } else if (after && undo(file, state, *after, say)) {
       say("all that had been changed was changed back; nothing is diverted");
     }
     return false;
   }
   state.listing = after->facts.our_listing;
   state.phase = DivertState::Phase::on;
-  if (const auto error = file->write(state)) return say(error->message), false;
+  if (const auto error = file.write(state)) return say(error->message), false;
   for (const std::string& warning : difficulties(state, after->facts)) say("warning: " + warning);
   return true;
 }
 
 bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
-  const auto file = StateFile::lock();
-  if (!file) return say(file.error()), false;
-  const auto record = file->read();
-  if (!record) return say(record.error()), false;
-  const auto facts = inspect_host();
-  if (!facts) return say(facts.error()), false;
-  if (!*record) {
-    if (!facts->has_inet_table && !facts->has_bridge_table) return true;
+  const auto found = standing(StateFile::lock());
+  if (!found) return say(found.error()), false;
+  const auto& [file, record, facts] = *found;
+  if (!record) {
+    if (!facts.has_inet_table && !facts.has_bridge_table) return true;
     say(
         fmt::format("there is an nft table \"{}\", but no record of having made it: look at it (nft list ruleset), and "
                     "remove it by hand (nft delete table inet {})",
                     kDivertTable, kDivertTable));
     return false;
   }
-  DivertState state = std::move(**record);
+  DivertState state = *record;
   state.phase = DivertState::Phase::ending;
-  if (const auto error = file->write(state)) return say(error->message), false;
-  if (facts->senders_in_force > 0)
-    if (const auto error = run_all({nft(empty_senders_ruleset(facts->has_senders_set))}))
+  if (const auto error = file.write(state)) return say(error->message), false;
+  if (facts.senders_in_force > 0)
+    if (const auto error = run_all({nft(empty_senders_ruleset(facts.has_senders_set))}))
       return say(error->message), false;
-  if (facts->has_inet_table && !cut) {
+  if (facts.has_inet_table && !cut) {
     if (const uint64_t left = wait_for_sessions(state.port, wait_ms); left > 0) {
       say(fmt::format(
           "{} diverted session{} still in progress, and only for {} the diversion stays; new connections go straight "
@@ -215,32 +221,26 @@ bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
     }
   }
   if (cut) cut_sessions(state.port, say);
-  return undo(*file, state, with_settings(*facts, state), say);
+  return undo(file, state, with_settings(facts, state), say);
 }
 
 bool divert_nobody(const Say& say) {
-  const auto file = StateFile::lock();
-  if (!file) return say(file.error()), false;
-  const auto record = file->read();
-  if (!record) return say(record.error()), false;
-  const auto facts = inspect_host();
-  if (!facts) return say(facts.error()), false;
-  if (!*record || facts->senders_in_force == 0) return true;
-  const auto error = run_all({nft(empty_senders_ruleset(facts->has_senders_set))});
+  const auto found = standing(StateFile::lock());
+  if (!found) return say(found.error()), false;
+  const auto& [file, record, facts] = *found;
+  if (!record || facts.senders_in_force == 0) return true;
+  const auto error = run_all({nft(empty_senders_ruleset(facts.has_senders_set))});
   if (error) say(error->message);
   return !error;
 }
 
 Result<DivertPreview> preview_divert(const DivertIntent& intent) {
-  const auto file = StateFile::look();
-  if (!file) return Error{file.error()};
-  const auto before = file->read();
-  if (!before) return Error{before.error()};
-  const auto facts = inspect_host();
-  if (!facts) return Error{facts.error()};
-  auto state = wanted_state(intent, *before, *facts);
+  const auto found = standing(StateFile::look());
+  if (!found) return Error{found.error()};
+  const auto& [file, before, facts] = *found;
+  auto state = wanted_state(intent, before, facts);
   if (!state) return Error{state.error()};
-  const HostNow now = with_settings(*facts, *state);
+  const HostNow now = with_settings(facts, *state);
   return DivertPreview{*state, divert_commands(intent, *state, now, mac_of(intent.bridge)),
                        undo_commands(*state, when_diverted(*state, now))};
 }
@@ -252,39 +252,36 @@ bool DivertStatus::answered() const {
 }
 
 Result<DivertStatus> divert_status(const DivertIntent* intent) {
-  const auto file = StateFile::look();
-  if (!file) return Error{file.error()};
-  const auto record = file->read();
-  if (!record) return Error{record.error()};
+  const auto found = standing(StateFile::look());
+  if (!found) return Error{found.error()};
+  const auto& [file, record, facts] = *found;
   DivertStatus status;
-  const auto facts = inspect_host();
-  if (!facts) return Error{facts.error()};
-  if (!*record) {
-    if (facts->has_inet_table || facts->has_bridge_table)
+  if (!record) {
+    if (facts.has_inet_table || facts.has_bridge_table)
       status.differences.push_back(
           fmt::format("there is an nft table \"{}\", but no record of having made it", kDivertTable));
     return status;
   }
-  const DivertState& state = status.state.emplace(**record);
+  const DivertState& state = status.state.emplace(*record);
   status.is = state.phase == DivertState::Phase::on ? DivertStatus::Is::on : DivertStatus::Is::unfinished;
   for (size_t i = 0; i < 2; ++i) status.listening[i] = state.ports[i] != 0 && somebody_listens(i == 1, state.ports[i]);
-  status.senders = facts->senders_in_force;
-  if (facts->senders_expire) status.ends_in_s = facts->senders_expire_in_s;
+  status.senders = facts.senders_in_force;
+  if (facts.senders_expire) status.ends_in_s = facts.senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
   status.sessions = diverted_sessions(state.port).size();
-  status.warnings = difficulties(state, *facts);
+  status.warnings = difficulties(state, facts);
 
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
   if (status.is == DivertStatus::Is::unfinished)
     differs("a `divert` was cut off, or waits for sessions to end: call `divert on` or `divert off` to finish it");
   for (size_t i = 0; i < 2; ++i) {
     if (!state.families[i]) continue;
-    if (!facts->has_rule(i, state.numbers)) differs(fmt::format("the IPv{} policy rule is missing", i == 1 ? 6 : 4));
-    if (!facts->has_route(i, state.numbers)) differs(fmt::format("the IPv{} route is missing", i == 1 ? 6 : 4));
+    if (!facts.has_rule(i, state.numbers)) differs(fmt::format("the IPv{} policy rule is missing", i == 1 ? 6 : 4));
+    if (!facts.has_route(i, state.numbers)) differs(fmt::format("the IPv{} route is missing", i == 1 ? 6 : 4));
   }
-  if (!facts->has_inet_table)
+  if (!facts.has_inet_table)
     differs("the nft table is missing (was the ruleset flushed?)");
-  else if (!state.listing.empty() && facts->our_listing != state.listing)
+  else if (!state.listing.empty() && facts.our_listing != state.listing)
     differs("the nft table is not as it was made");
   for (const ChangedSetting& s : state.settings)
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)

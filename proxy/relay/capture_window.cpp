@@ -1,20 +1,11 @@
 #include "proxy/relay/capture_window.h"
+#include "proxy/clock.h"
 
 #include <uv.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace smtpscope {
-namespace {
-
-int64_t unix_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-}  // namespace
-
 CaptureWindow::CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file)
     : terms_(std::move(terms)),
       before_(std::move(before)),

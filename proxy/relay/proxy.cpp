@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <stdexcept>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "capture/store/recovery.h"
 #include "capture/store/window_log.h"
 #include "config/reload.h"
+#include "proxy/clock.h"
 #include "proxy/relay/listeners.h"
 
 namespace smtpscope {
@@ -45,11 +45,6 @@ std::shared_ptr<RelayContext> context_of(const Settings& settings) {
     context->trusted.push_back(std::move(*trusted));
   }
   return context;
-}
-
-int64_t unix_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
 }
 
 /// The configuration's own, from now on; null if it is nobody's.

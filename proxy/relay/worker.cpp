@@ -4,12 +4,12 @@
 
 #include <cassert>
 #include <cerrno>
-#include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include "capture/store/instance.h"
 #include "config/units.h"
+#include "proxy/clock.h"
 #include "proxy/relay/gateway_leg.h"
 
 namespace smtpscope {
@@ -20,11 +20,6 @@ constexpr uint64_t kResumeMs = 100;  // after descriptors ran out
 constexpr uint64_t kLookMs = 500;    // between looks at sessions in progress
 constexpr int kAcceptsAtOnce = 64;
 constexpr int kAcceptsAtEnd = 4096;
-
-int64_t unix_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 bool out_of_descriptors(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 

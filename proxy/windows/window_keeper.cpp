@@ -5,20 +5,15 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "capture/store/window_log.h"
 #include "capture/transcript/harmless.h"
 #include "capture/transcript/json_text.h"
 #include "config/units.h"
+#include "proxy/clock.h"
 
 namespace smtpscope {
 namespace {
-
-int64_t unix_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 /// What is left of its time, milliseconds, at least 1; 0: it has no limit. A clock that was set back does not lengthen
 /// it.
