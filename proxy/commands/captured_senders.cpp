@@ -26,18 +26,12 @@ bool has_names(const std::vector<std::string>& entries) {
 
 }  // namespace
 
-Result<SenderMatch> CapturedSenders::match(const std::vector<std::string>& senders,
-                                           const std::vector<std::string>& exclude) const {
+Result<std::shared_ptr<const SenderFilter>> CapturedSenders::filter(const std::vector<std::string>& senders,
+                                                                    const std::vector<std::string>& exclude) const {
   static const ResolvedNames none;
-  Result<SenderFilter> filter = SenderFilter::build(senders, exclude, resolver_ ? resolver_->names() : none);
-  if (!filter) return Error{filter.error()};
-  const auto shared = std::make_shared<const SenderFilter>(std::move(*filter));
-  return SenderMatch{{[shared](const std::string& ip) -> std::optional<std::string_view> {
-                        const auto address = IpAddress::parse(ip);
-                        return address ? shared->match(*address) : std::nullopt;
-                      },
-                      shared->has_domains() ? shared : nullptr},
-                     shared->withheld()};
+  Result<SenderFilter> built = SenderFilter::build(senders, exclude, resolver_ ? resolver_->names() : none);
+  if (!built) return Error{built.error()};
+  return std::make_shared<const SenderFilter>(std::move(*built));
 }
 
 void CapturedSenders::begin(uv_loop_t* loop, Proxy& proxy, WindowKeeper& windows) {
@@ -85,11 +79,10 @@ void CapturedSenders::changed() {
       RelayMetrics::add(state.failure.empty() && state.tried ? metrics.names_good
                         : state.kept                         ? metrics.names_kept
                                                              : metrics.names_failed);
-  std::vector<std::string> withheld = windows_->rematch();
-  const Result<SenderMatch> now = match(capture.senders, capture.exclude);
-  if (now) {  // it was right when the settings were taken
-    proxy_->set_senders(now->senders);
-    withheld.insert(withheld.begin(), now->withheld.begin(), now->withheld.end());
+  std::vector<std::string> withheld = windows_->refilter();
+  if (const auto now = filter(capture.senders, capture.exclude)) {  // it was right when the settings were taken
+    proxy_->set_filter(*now);
+    withheld.insert(withheld.begin(), (*now)->withheld().begin(), (*now)->withheld().end());
   }
   tell(withheld);
 }

@@ -21,7 +21,8 @@ class Proxy;
 class CapturedSenders {
  public:
   /// As far as names are known by now. The error is the filter's.
-  Result<SenderMatch> match(const std::vector<std::string>& senders, const std::vector<std::string>& exclude) const;
+  Result<std::shared_ptr<const SenderFilter>> filter(const std::vector<std::string>& senders,
+                                                     const std::vector<std::string>& exclude) const;
   /// From now on names are looked up: the configuration's, and those of open windows.
   void begin(uv_loop_t* loop, Proxy& proxy, WindowKeeper& windows);
   /// The proxy has other settings, or other windows are open.

@@ -130,12 +130,11 @@ ReloadOutcome reload(Proxy& proxy, CapturedSenders& senders, const Arguments& ar
     if (issues.empty()) issues = faults_of(plan_reload(proxy.settings(), *settings).settings);
     if (issues.empty()) issues = forbidden(proxy.settings(), *settings);
     for (const SettingsIssue& issue : issues) faults.push_back(placed(issue));
-    const Result<SenderMatch> match = senders.match(settings->capture.senders, settings->capture.exclude);
-    if (!match) throw std::runtime_error(match.error());
+    const auto filter = senders.filter(settings->capture.senders, settings->capture.exclude);
+    if (!filter) throw std::runtime_error(filter.error());
     if (faults.empty()) {
       ReloadOutcome outcome{true, {}};
-      for (const SettingsIssue& kept : proxy.reload(*settings, match->senders))
-        outcome.messages.push_back(placed(kept));
+      for (const SettingsIssue& kept : proxy.reload(*settings, *filter)) outcome.messages.push_back(placed(kept));
       for (const std::string& kept : outcome.messages) spdlog::warn("{}", kept);
       senders.follow();
       RelayMetrics::add(proxy.metrics().reloads);
@@ -175,8 +174,8 @@ ExitCode run(const Arguments& arguments) {
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
   CapturedSenders senders;
-  const Result<SenderMatch> match = senders.match(settings.capture.senders, settings.capture.exclude);
-  if (!match) refuse("--sender", match.error());
+  const auto filter = senders.filter(settings.capture.senders, settings.capture.exclude);
+  if (!filter) refuse("--sender", filter.error());
   Succession succession = Succession::from_environment();
   if (const std::string why = drop_privileges(settings); !why.empty()) {
     fmt::print(stderr, "smtpscope: {}\n", why);
@@ -198,7 +197,7 @@ ExitCode run(const Arguments& arguments) {
     }
     listener = control_listener(*at, succession.sockets);
   }
-  Proxy proxy(settings, match->senders, std::exchange(succession.sockets, {}));
+  Proxy proxy(settings, *filter, std::exchange(succession.sockets, {}));
   for (size_t i = 0; i < proxy.addresses().size(); ++i)
     spdlog::info("listening on {}, gateway {}, store {}", proxy.addresses()[i],
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
@@ -207,7 +206,7 @@ ExitCode run(const Arguments& arguments) {
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
   WindowKeeper windows(
-      proxy, [&](const auto& whom, const auto& but) { return senders.match(whom, but); }, [&] { senders.follow(); });
+      proxy, [&](const auto& whom, const auto& but) { return senders.filter(whom, but); }, [&] { senders.follow(); });
   windows.resume();
   ControlPlane control(
       proxy, windows, [&] { return reload(proxy, senders, arguments); }, std::move(listener), std::move(token));

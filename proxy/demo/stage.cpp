@@ -72,7 +72,7 @@ Performance perform(std::span<const Story> stories, const std::string& store, in
   for (const Story& story : stories) performance.sessions.push_back({.story = &story});
 
   Proxy proxy(settings_for(store, endpoint_of(local_address(listener.get())).port),
-              {[](const std::string&) -> std::optional<std::string_view> { return "any"; }});
+              std::make_shared<const SenderFilter>(*SenderFilter::build({"any"}, {})));
   const std::string& at = proxy.addresses().front();
   const auto port = static_cast<uint16_t>(std::stoul(at.substr(at.rfind(':') + 1)));
   const Patience patience{stop, Clock::now() + kSessionLimit};

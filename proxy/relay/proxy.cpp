@@ -58,12 +58,12 @@ std::shared_ptr<CaptureWindow> window_of(const CaptureSettings& capture) {
 
 }  // namespace
 
-Proxy::Proxy(const Settings& settings, CaptureGate::Senders senders, InheritedSockets inherited) {
+Proxy::Proxy(const Settings& settings, std::shared_ptr<const SenderFilter> filter, InheritedSockets inherited) {
   raise_descriptor_limit();
   const auto context = context_of(settings);
   context->instance = new_ulid(unix_us());
   context->gate = std::make_shared<CaptureGate>();
-  config_ = {window_of(settings.capture), std::move(senders)};
+  config_ = {window_of(settings.capture), std::move(filter)};
   put_windows(*context);
   context->refusals = std::make_shared<HeaderRefusals>();
   context->metrics = std::make_shared<RelayMetrics>();
@@ -102,7 +102,7 @@ void Proxy::put_windows(RelayContext& context) const {
   if (config_.window) context.windows.push_back(config_);
   context.windows.insert(context.windows.end(), opened_.begin(), opened_.end());
   context.names_decide = std::any_of(context.windows.begin(), context.windows.end(),
-                                     [](const CaptureGate::Open& open) { return open.senders.by_name != nullptr; });
+                                     [](const CaptureGate::Open& open) { return open.filter->has_domains(); });
 }
 
 void Proxy::set_windows(std::vector<CaptureGate::Open> opened) {
@@ -110,8 +110,8 @@ void Proxy::set_windows(std::vector<CaptureGate::Open> opened) {
   replace_windows();
 }
 
-void Proxy::set_senders(CaptureGate::Senders senders) {
-  config_.senders = std::move(senders);
+void Proxy::set_filter(std::shared_ptr<const SenderFilter> filter) {
+  config_.filter = std::move(filter);
   replace_windows();
 }
 
@@ -122,7 +122,7 @@ void Proxy::replace_windows() {
   for (auto& worker : workers_) worker->reconfigure(context_);
 }
 
-std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::Senders senders) {
+std::vector<SettingsIssue> Proxy::reload(const Settings& settings, std::shared_ptr<const SenderFilter> filter) {
   ReloadPlan plan = plan_reload(context_->settings, settings);
   const auto context = context_of(plan.settings);
   context->instance = context_->instance;
@@ -136,7 +136,7 @@ std::vector<SettingsIssue> Proxy::reload(const Settings& settings, CaptureGate::
     if (config_.window) config_.window->close("configuration");
     config_.window = window_of(plan.settings.capture);
   }
-  config_.senders = std::move(senders);
+  config_.filter = std::move(filter);
   put_windows(*context);
   context_ = context;
   if (told) log_window(true);

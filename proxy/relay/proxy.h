@@ -16,18 +16,18 @@ namespace smtpscope {
 
 class Proxy {
  public:
-  /// `senders`: whose sessions the configuration's own window takes. Throws std::runtime_error with a sentence for the
+  /// `filter`: whose sessions the configuration's own window takes. Throws std::runtime_error with a sentence for the
   /// operator if a listener cannot be opened or an address makes no sense. Listeners that are among `inherited` are not
   /// opened but taken from there.
-  Proxy(const Settings& settings, CaptureGate::Senders senders, InheritedSockets inherited = {});
+  Proxy(const Settings& settings, std::shared_ptr<const SenderFilter> filter, InheritedSockets inherited = {});
   ~Proxy();
 
   void start();
   /// Sessions that begin from now on follow these settings; those in progress keep theirs. What cannot change live
   /// stays and is told (config/reload.h). Throws std::runtime_error as the constructor does; then nothing has changed.
-  std::vector<SettingsIssue> reload(const Settings& settings, CaptureGate::Senders senders);
+  std::vector<SettingsIssue> reload(const Settings& settings, std::shared_ptr<const SenderFilter> filter);
   /// The configuration's own window takes others from now on: names among its senders mean others.
-  void set_senders(CaptureGate::Senders senders);
+  void set_filter(std::shared_ptr<const SenderFilter> filter);
   const Settings& settings() const { return context_->settings; }
   const std::string& instance() const { return context_->instance; }
   /// The configuration's own window; null if it names no senders.

@@ -256,8 +256,8 @@ bool Worker::begin(Incoming& incoming) {
     return false;
   }
   std::string named = incoming.via ? incoming.sender.ip : "";
-  const auto ip = context_->names_decide ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
-  auto capture = capture_of(incoming, to, leg);
+  const auto ip = IpAddress::parse(incoming.sender.ip);
+  auto capture = ip ? capture_of(incoming, *ip, to, leg) : nullptr;
   CaptureSession* const waits = capture && capture->undecided ? capture.get() : nullptr;
   const uint64_t number = ++numbered_;
   RelayMetrics::add(metrics().sessions_begun);
@@ -274,24 +274,24 @@ bool Worker::begin(Incoming& incoming) {
   Session& started = *session;
   sessions_.emplace(number, std::move(session));
   started.start();
-  if (waits != nullptr && ip) undecided_->add(*ip, number, waits, context_);
+  if (waits != nullptr) undecided_->add(*ip, number, waits, context_);
   return true;
 }
 
-std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg) {
+std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const IpAddress& ip, const Address& gateway,
+                                                   const GatewayLeg& leg) {
   const uint64_t icid = context_->gate->next_icid();
-  CaptureGate::Admission admission;
-  bool waits = false;
-  const auto ip = context_->names_decide ? IpAddress::parse(incoming.sender.ip) : std::nullopt;
-  if (ip && CaptureGate::needs_name(context_->windows, *ip)) {
-    Undecided* const names = undecided();
-    const ConfirmedNames* known = names != nullptr ? names->known(*ip) : nullptr;
-    waits = names != nullptr && known == nullptr && !names->full();
-    // Who cannot wait belongs to the windows that take the address whatever its names are.
-    if (!waits) admission = admit_named(*ip, known != nullptr ? *known : ConfirmedNames{}, *context_);
-    if (!waits && !admission && names != nullptr && known == nullptr) no_room_to_wait();
-  } else {
-    admission = CaptureGate::admit(context_->windows, incoming.sender.ip);
+  // Who cannot wait for its name has none: it belongs to the windows that take it whatever its names are.
+  static const ConfirmedNames kNameless;
+  Undecided* const undecided = context_->names_decide ? look_ups() : nullptr;
+  const ConfirmedNames* names = undecided != nullptr ? undecided->known(ip) : nullptr;
+  const bool crowded = undecided != nullptr && names == nullptr && undecided->full();
+  if (names == nullptr && (undecided == nullptr || crowded)) names = &kNameless;
+  CaptureGate::Admission admission = CaptureGate::admit(context_->windows, ip, names);
+  const bool waits = admission.by_name && names == nullptr;
+  if (!admission && admission.by_name && !waits) {
+    forgotten(admission, *names, crowded);
+    return nullptr;
   }
   if (!admission && !waits) return nullptr;
   auto capture = std::make_unique<CaptureSession>();
@@ -315,7 +315,7 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const Add
   return capture;
 }
 
-Undecided* Worker::undecided() {
+Undecided* Worker::look_ups() {
   const auto& setting = context_->settings.dns.resolver;
   const std::string resolver = setting ? format_host_port(*setting) : "";
   if (undecided_ && (undecided_->resolver() == resolver || !undecided_->empty())) return undecided_.get();
@@ -328,37 +328,29 @@ Undecided* Worker::undecided() {
   return undecided_.get();
 }
 
-void Worker::no_room_to_wait() {
-  RelayMetrics::add(metrics().forgotten[static_cast<size_t>(RelayMetrics::Forgotten::room)]);
-  if (!std::exchange(crowded_, true))
+void Worker::forgotten(const CaptureGate::Admission& admission, const ConfirmedNames& names, bool crowded) {
+  using Why = RelayMetrics::Forgotten;
+  const Why why = admission.covered ? Why::window : crowded ? Why::room : names.all ? Why::name : Why::dns;
+  RelayMetrics::add(metrics().forgotten[static_cast<size_t>(why)]);
+  if (why == Why::room && !std::exchange(crowded_, true))
     spdlog::warn(
         "{} sessions wait for their senders' names to be looked up: further ones are relayed without being recorded "
         "(/metrics counts them: forgotten_sessions_total)",
         Undecided::kMost);
 }
 
-CaptureGate::Admission Worker::admit_named(const IpAddress& ip, const ConfirmedNames& names,
-                                           const RelayContext& context) {
-  using Forgotten = RelayMetrics::Forgotten;
-  bool covered = false;
-  CaptureGate::Admission admission = CaptureGate::admit_named(context.windows, ip, names, covered);
-  if (!admission) {
-    const Forgotten why = covered ? Forgotten::window : names.all ? Forgotten::name : Forgotten::dns;
-    RelayMetrics::add(metrics().forgotten[static_cast<size_t>(why)]);
-  }
-  return admission;
-}
-
 void Worker::decide(uint64_t number, CaptureSession* capture, const IpAddress& ip, const ConfirmedNames& names,
                     const RelayContext& context) {
-  CaptureGate::Admission admission = admit_named(ip, names, context);
+  CaptureGate::Admission admission{std::move(capture->facts.filter), std::move(capture->windows)};
+  CaptureGate::admit_named(context.windows, ip, names, admission);
   const bool kept = static_cast<bool>(admission);
   if (kept) {
     capture->facts.filter = std::move(admission.entry);
     capture->windows = std::move(admission.windows);
     RelayMetrics::add(metrics().captured_begun);
-  } else if (const auto session = sessions_.find(number); session != sessions_.end()) {
-    session->second->forget();
+  } else {
+    forgotten(admission, names, false);
+    if (const auto session = sessions_.find(number); session != sessions_.end()) session->second->forget();
   }
   append({capture, 0, 0, 0, kept ? BatchRecord::Type::kept : BatchRecord::Type::forgotten, From::proxy, CloseHow::fin});
 }

@@ -118,12 +118,12 @@ class Worker {
   /// A connection of a listener for load balancers.
   void await_header(const Listener& listener, Incoming incoming);
   void refuse_undiverted(const Incoming& incoming);
-  std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const Address& gateway, const GatewayLeg& leg);
+  std::unique_ptr<CaptureSession> capture_of(Incoming& incoming, const IpAddress& ip, const Address& gateway,
+                                             const GatewayLeg& leg);
   /// Where sessions wait whose sender's name decides; null if nobody can be asked.
-  Undecided* undecided();
-  void no_room_to_wait();
-  /// The windows that take a sender with these names; where there is none, it is counted why.
-  CaptureGate::Admission admit_named(const IpAddress& ip, const ConfirmedNames& names, const RelayContext& context);
+  Undecided* look_ups();
+  /// Counts why no window takes a sender that only its name could have brought into one.
+  void forgotten(const CaptureGate::Admission& admission, const ConfirmedNames& names, bool crowded);
   void listen(Listener& listener);
   void pause();
   void resume();

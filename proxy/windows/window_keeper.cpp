@@ -29,8 +29,8 @@ void warn_if(const std::error_code& error, const std::string& what) {
 
 }  // namespace
 
-WindowKeeper::WindowKeeper(Proxy& proxy, MatchOf match_of, std::function<void()> changed)
-    : proxy_(proxy), match_of_(std::move(match_of)), changed_(std::move(changed)) {}
+WindowKeeper::WindowKeeper(Proxy& proxy, FilterOf filter_of, std::function<void()> changed)
+    : proxy_(proxy), filter_of_(std::move(filter_of)), changed_(std::move(changed)) {}
 
 std::vector<std::string> WindowKeeper::entries() const {
   std::vector<std::string> entries;
@@ -42,14 +42,14 @@ std::vector<std::string> WindowKeeper::entries() const {
   return entries;
 }
 
-std::vector<std::string> WindowKeeper::rematch() {
+std::vector<std::string> WindowKeeper::refilter() {
   std::vector<std::string> withheld;
   for (Kept& kept : open_) {
     if (kept.is_config()) continue;
-    const auto match = match_of_(kept.terms().senders, kept.terms().exclude);
-    if (!match) continue;  // it was right when it was opened
-    kept.senders = match->senders;
-    withheld.insert(withheld.end(), match->withheld.begin(), match->withheld.end());
+    const auto filter = filter_of_(kept.terms().senders, kept.terms().exclude);
+    if (!filter) continue;  // it was right when it was opened
+    kept.filter = *filter;
+    withheld.insert(withheld.end(), kept.filter->withheld().begin(), kept.filter->withheld().end());
   }
   put();
   return withheld;
@@ -70,16 +70,16 @@ void WindowKeeper::resume() {
       warn_if(error, stored.folder);
       continue;
     }
-    const auto match = match_of_(stored.window.senders, stored.window.exclude);
-    if (!match) {
-      spdlog::error("window {} does not go on: {}", stored.window.id, match.error());
+    const auto filter = filter_of_(stored.window.senders, stored.window.exclude);
+    if (!filter) {
+      spdlog::error("window {} does not go on: {}", stored.window.id, filter.error());
       continue;
     }
     Kept kept;
     kept.listened = listened_spans(log, stored, now);
     kept.window = std::make_shared<CaptureWindow>(stored.window, stored.tally, left_ms(stored.window, now),
                                                   std::make_unique<TallyFile>(stored.folder, proxy_.instance()));
-    kept.senders = match->senders;
+    kept.filter = *filter;
     kept.folder = stored.folder;
     spdlog::info("window {} goes on: {} sessions so far{}", stored.window.id, stored.tally.sessions,
                  stored.window.until_us == 0 ? "" : ", until " + iso_utc(stored.window.until_us));
@@ -150,7 +150,7 @@ void WindowKeeper::tell(Kept& kept) {
 void WindowKeeper::put() {
   std::vector<CaptureGate::Open> opened;
   for (const Kept& kept : open_)
-    if (!kept.is_config()) opened.push_back({kept.window, kept.senders});
+    if (!kept.is_config()) opened.push_back({kept.window, kept.filter});
   proxy_.set_windows(std::move(opened));
 }
 
@@ -201,8 +201,8 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
   if (draining_) return refuse(Why::busy, "the proxy is stopping");
   if (open_.size() >= kMostOpen)
     return refuse(Why::busy, fmt::format("{} windows are open already: close some", open_.size()));
-  const auto match = match_of_(request.senders, request.exclude);
-  if (!match) return refuse(Why::request, match.error());
+  const auto filter = filter_of_(request.senders, request.exclude);
+  if (!filter) return refuse(Why::request, filter.error());
   DebugWindow terms{"", request.senders, request.exclude, request.sessions, unix_us(), 0, request.reason};
   if (request.for_ms > 0) terms.until_us = terms.opened_us + static_cast<int64_t>(request.for_ms) * 1000;
   Kept kept;
@@ -214,7 +214,7 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
   const std::string id = terms.id;
   kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), request.for_ms,
                                                 std::make_unique<TallyFile>(kept.folder, proxy_.instance()));
-  kept.senders = match->senders;
+  kept.filter = *filter;
   spdlog::info("window {} is open: {}, {} sessions, for {}{}", id,
                harmless(fmt::format("{}", fmt::join(request.senders, ", "))),
                request.sessions == 0 ? "any number of" : std::to_string(request.sessions),

@@ -21,22 +21,16 @@
 
 namespace smtpscope {
 
-/// Whose sessions are captured, as far as names among them are known.
-struct SenderMatch {
-  CaptureGate::Senders senders;
-  std::vector<std::string> withheld;  ///< excluded names that keep everybody from being captured
-};
-
 class WindowKeeper {
  public:
   static constexpr size_t kMostOpen = 100;
 
-  /// Whose sessions a filter takes. The error is the filter's.
-  using MatchOf = std::function<Result<SenderMatch>(const std::vector<std::string>& senders,
-                                                    const std::vector<std::string>& exclude)>;
+  /// A filter of these entries, as far as names among them are known by now.
+  using FilterOf = std::function<Result<std::shared_ptr<const SenderFilter>>(const std::vector<std::string>& senders,
+                                                                             const std::vector<std::string>& exclude)>;
 
   /// `changed` is called when other windows are open than before.
-  WindowKeeper(Proxy& proxy, MatchOf match_of, std::function<void()> changed);
+  WindowKeeper(Proxy& proxy, FilterOf filter_of, std::function<void()> changed);
   WindowKeeper(const WindowKeeper&) = delete;
   WindowKeeper& operator=(const WindowKeeper&) = delete;
 
@@ -45,7 +39,7 @@ class WindowKeeper {
   /// Entries of windows that are open, besides the configuration's.
   std::vector<std::string> entries() const;
   /// Names among these mean others by now. Gives back those that keep a window from taking anybody.
-  std::vector<std::string> rematch();
+  std::vector<std::string> refilter();
   /// Once the proxy has started, then a few times a second and after each reload: what is over ends.
   void look();
   /// The proxy takes no more connections. Windows that are not over wait for the next run.
@@ -81,7 +75,7 @@ class WindowKeeper {
  private:
   struct Kept {
     std::shared_ptr<CaptureWindow> window;
-    CaptureGate::Senders senders;                         ///< none for the configuration's
+    std::shared_ptr<const SenderFilter> filter;           ///< none for the configuration's
     std::string folder;                                   ///< empty: not in the store (yet)
     uint64_t connections_before = 0;                      ///< of this run
     std::vector<std::pair<int64_t, int64_t>> listened{};  ///< stretches of earlier runs
@@ -105,7 +99,7 @@ class WindowKeeper {
   std::string store_hint() const;
 
   Proxy& proxy_;
-  MatchOf match_of_;
+  FilterOf filter_of_;
   std::function<void()> changed_;
   std::vector<Kept> open_, ending_;  ///< ending: sessions of it go on
   std::shared_ptr<CaptureWindow> config_;

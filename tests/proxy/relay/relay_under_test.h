@@ -50,9 +50,9 @@ class RelayUnderTest {
     settings.store.path = store_.string();
     settings.workers = options.workers;
     const bool capture = options.capture;
-    proxy_ = std::make_unique<Proxy>(settings, CaptureGate::Senders{[capture](const std::string&) {
-                                       return capture ? std::optional<std::string_view>("any") : std::nullopt;
-                                     }});
+    proxy_ = std::make_unique<Proxy>(settings,
+                                     std::make_shared<const SenderFilter>(*SenderFilter::build(
+                                         capture ? std::vector<std::string>{"any"} : std::vector<std::string>{}, {})));
     const std::string& address = proxy_->addresses().front();
     port_ = static_cast<uint16_t>(std::stoul(address.substr(address.rfind(':') + 1)));
     drain_ms_ = options.drain_ms;

@@ -10,7 +10,7 @@ using namespace smtpscope;
 
 namespace {
 
-CaptureGate::Open opened(const std::string& id, uint64_t sessions = 0, const std::string& only = "",
+CaptureGate::Open opened(const std::string& id, uint64_t sessions = 0, const std::string& only = "any",
                          uint64_t left_ms = 0, const WindowTally& before = {}) {
   DebugWindow terms;
   terms.id = id;
@@ -18,40 +18,56 @@ CaptureGate::Open opened(const std::string& id, uint64_t sessions = 0, const std
   terms.sessions = sessions;
   terms.opened_us = 1;
   auto window = std::make_shared<CaptureWindow>(terms, before, left_ms, nullptr);
-  const std::string entry = "entry of " + id;
-  return {window, {[entry, only](const std::string& ip) -> std::optional<std::string_view> {
-            return only.empty() || only == ip ? std::optional<std::string_view>(entry) : std::nullopt;
-          }}};
+  return {window, std::make_shared<const SenderFilter>(*SenderFilter::build({only}, {}))};
 }
+
+IpAddress ip(const char* text) { return *IpAddress::parse(text); }
 
 }  // namespace
 
 TEST_CASE("a session belongs to every window that covers it, and takes the first one's entry") {
   const std::vector<CaptureGate::Open> windows{opened("1", 1, "192.0.2.7"), opened("2"), opened("3", 0, "192.0.2.8")};
-  auto a = CaptureGate::admit(windows, "192.0.2.7");
-  CHECK(a.entry == "entry of 1");
+  auto a = CaptureGate::admit(windows, ip("192.0.2.7"));
+  CHECK(a.entry == "192.0.2.7");
   CHECK(a.windows.size() == 2);
-  a = CaptureGate::admit(windows, "192.0.2.7");  // the first is full
-  CHECK(a.entry == "entry of 2");
+  a = CaptureGate::admit(windows, ip("192.0.2.7"));  // the first is full
+  CHECK(a.entry == "any");
   CHECK(a.windows.size() == 1);
   CHECK(windows[0].window->end()->by == std::string("count"));
   CHECK(windows[1].window->tally().sessions == 2);
   windows[1].window->close("hand");
-  CHECK_FALSE(CaptureGate::admit(windows, "192.0.2.7"));
-  CHECK(CaptureGate::admit(windows, "192.0.2.8").windows.size() == 1);
-  CHECK_FALSE(CaptureGate::admit({}, "192.0.2.7"));
+  CHECK_FALSE(CaptureGate::admit(windows, ip("192.0.2.7")));
+  CHECK(CaptureGate::admit(windows, ip("192.0.2.8")).windows.size() == 1);
+  CHECK_FALSE(CaptureGate::admit({}, ip("192.0.2.7")));
+}
+
+TEST_CASE("a window by address does not wait for the name that another one goes by") {
+  const std::vector<CaptureGate::Open> windows{opened("1", 0, ".partner.example"), opened("2", 1, "192.0.2.7")};
+  auto a = CaptureGate::admit(windows, ip("192.0.2.7"));
+  CHECK(a.by_name);
+  CHECK(a.entry == "192.0.2.7");
+  CHECK(windows[1].window->over());  // taken now, whatever the name will be
+  CaptureGate::admit_named(windows, ip("192.0.2.7"), {{"mx.partner.example"}, true}, a);
+  CHECK(a.entry == "192.0.2.7");
+  REQUIRE(a.windows.size() == 2);
+  CHECK(windows[0].window->tally().sessions == 1);
+  const ConfirmedNames others{{"mx.other.example"}, true};
+  a = CaptureGate::admit(windows, ip("192.0.2.8"), &others);
+  CHECK_FALSE(a);
+  CHECK(a.by_name);
+  CHECK_FALSE(a.covered);
 }
 
 TEST_CASE("however many ask at once, none takes one more than it may") {
   WindowTally before;
   before.sessions = 300;
-  const std::vector<CaptureGate::Open> windows{opened("1", 1300, "", 0, before)};
+  const std::vector<CaptureGate::Open> windows{opened("1", 1300, "any", 0, before)};
   std::atomic<int> taken{0};
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&] {
       for (int n = 0; n < 1000; ++n)
-        if (CaptureGate::admit(windows, "192.0.2.7")) ++taken;
+        if (CaptureGate::admit(windows, ip("192.0.2.7"))) ++taken;
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(taken == 1000);
@@ -60,7 +76,7 @@ TEST_CASE("however many ask at once, none takes one more than it may") {
 }
 
 TEST_CASE("its time ends it") {
-  const auto window = opened("1", 0, "", 30).window;
+  const auto window = opened("1", 0, "any", 30).window;
   CHECK_FALSE(window->over());
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   CHECK(window->over());
@@ -74,7 +90,7 @@ TEST_CASE("it knows who came: every entry in which an address lies") {
   WindowTally before;
   before.came = {2};
   before.verdicts = {3, 0, 0, 0};
-  const auto window = opened("1", 0, "", 0, before).window;
+  const auto window = opened("1", 0, "any", 0, before).window;
   window->began("192.0.2.200");
   window->began("2001:db8::1");
   CHECK(window->tally().came == std::set<uint32_t>{2});
