@@ -21,7 +21,7 @@ namespace smtpscope {
 namespace {
 
 constexpr std::string_view kSchema = "smtpscope.debug-window/1";
-constexpr const char *kOpened = "/opened.json", *kEnded = "/ended.json";
+constexpr const char *kOpened = "/opened.json", *kEnded = "/ended.json", *kUnknown = "unknown";
 constexpr std::string_view kTallySuffix = ".jsonl";
 
 std::error_code last_error() { return {errno, std::generic_category()}; }
@@ -124,13 +124,15 @@ std::string_view last_whole_line(std::string_view text) {
   return before == std::string_view::npos ? text : text.substr(before + 1);
 }
 
+bool has_ended(const std::string& folder) { return ::access((folder + kEnded).c_str(), F_OK) == 0; }
+
 void read_end(StoredWindow& stored) {
   json_members(read_file(stored.folder + kEnded), [&](std::string_view key, std::string_view value) {
     if (key == "by") stored.ended_by = json_text_of(value);
     if (key == "at") stored.ended_us = parse_iso_utc(json_text_of(value)).value_or(0);
   });
   if (!stored.ended_by.empty()) return;
-  stored.ended_by = "unknown";  // whoever ended it died over the word
+  stored.ended_by = kUnknown;  // whoever ended it died over the word
   stored.ended_us = stored.window.until_us;
 }
 
@@ -201,11 +203,17 @@ bool end_window(const std::string& folder, std::string_view by, int64_t at_us, s
   }
 }
 
-bool window_has_ended(const std::string& folder) noexcept {
+const char* window_ended_by(const std::string& folder) noexcept {
   try {
-    return ::access((folder + kEnded).c_str(), F_OK) == 0;
+    if (!has_ended(folder)) return nullptr;
+    StoredWindow stored;
+    stored.folder = folder;
+    read_end(stored);
+    for (const char* word : {"time", "count", "hand", "configuration"})
+      if (stored.ended_by == word) return word;
+    return kUnknown;
   } catch (const std::bad_alloc&) {
-    return false;
+    return nullptr;
   }
 }
 
@@ -221,7 +229,7 @@ std::vector<StoredWindow> read_debug_windows(std::string_view store) {
     for (const std::string& file : names_in(stored.folder))
       if (file.ends_with(kTallySuffix))
         stored.tally.add(read_tally_json(last_whole_line(read_file(stored.folder + '/' + file))));
-    if (window_has_ended(stored.folder)) read_end(stored);
+    if (has_ended(stored.folder)) read_end(stored);
     all.push_back(std::move(stored));
   }
   std::stable_sort(all.begin(), all.end(), [](const StoredWindow& a, const StoredWindow& b) {

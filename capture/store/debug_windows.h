@@ -60,7 +60,7 @@ struct StoredWindow {
   DebugWindow window;
   std::string folder;    ///< its path
   WindowTally tally;     ///< of all runs
-  std::string ended_by;  ///< "time", "count", "hand", "configuration"; empty: it has not ended
+  std::string ended_by;  ///< "time", "count", "hand", "configuration"; or "unknown"; empty: it has not ended
   int64_t ended_us = 0;
 
   /// One whose time is over or whose sessions have come has ended, also if nobody was alive to tell.
@@ -73,7 +73,8 @@ std::string keep_window(std::string_view store, DebugWindow& window);
 /// Tells that it ended. False if somebody has told so before, and if the store does not take it (`error` then says
 /// why).
 bool end_window(const std::string& folder, std::string_view by, int64_t at_us, std::error_code& error) noexcept;
-bool window_has_ended(const std::string& folder) noexcept;
+/// One of the words of StoredWindow::ended_by, as whoever ended it told; null: it has not ended.
+const char* window_ended_by(const std::string& folder) noexcept;
 
 /// All windows of the store that can be read, in the order in which they were opened.
 std::vector<StoredWindow> read_debug_windows(std::string_view store);

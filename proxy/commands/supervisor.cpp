@@ -75,8 +75,9 @@ void Supervisor::on_serving() {
 
 void Supervisor::on_upgrade() {
   if (draining_ || handover_.under_way()) {
-    spdlog::warn("no upgrade: {}", draining_ ? "this process is about to end"
-                                             : fmt::format("process {} is starting already", handover_.successor()));
+    spdlog::warn("no upgrade: {}",
+                 draining_ ? "this process is about to end"
+                           : fmt::format("process {} is starting already; if it hangs, end it", handover_.successor()));
     return;
   }
   std::vector<int> sockets = proxy_.listening_sockets();

@@ -161,7 +161,8 @@ void WindowKeeper::look() {
     if (kept.ended_us != 0) continue;
     if (kept.since_us == 0 && proxy_.accepts() && !draining_) begin(kept);
     if (kept.since_us != 0) kept.window->saw(connections - kept.connections_before);
-    if (!kept.folder.empty() && window_has_ended(kept.folder)) kept.window->close("hand");  // by another process
+    if (const char* by = kept.folder.empty() ? nullptr : window_ended_by(kept.folder))
+      kept.window->close(by);  // by another process
     if (const auto how = kept.window->end()) end(kept, *how);
   }
   const auto ended = std::stable_partition(open_.begin(), open_.end(), [](const Kept& k) { return k.ended_us == 0; });

@@ -104,11 +104,11 @@ TEST_CASE("a window ends once; by its time or its sessions also if nobody tells"
   CHECK(stored.ended_us == w.until_us);
 
   std::error_code error;
-  CHECK_FALSE(window_has_ended(folder));
+  CHECK(window_ended_by(folder) == nullptr);
   CHECK(end_window(folder, "hand", kNow + kMinute, error));
   CHECK_FALSE(end_window(folder, "time", kNow + 2 * kMinute, error));
   CHECK_FALSE(error);
-  CHECK(window_has_ended(folder));
+  CHECK(window_ended_by(folder) == std::string("hand"));
   stored = read_debug_windows(store.path).at(0);
   CHECK(stored.ended_by == "hand");
   CHECK(stored.ended_us == kNow + kMinute);
