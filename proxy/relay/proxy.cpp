@@ -37,7 +37,7 @@ uint32_t workers_by_default() {
 /// One snapshot of the settings; the windows, the gate and the rest that outlives them are for the caller to fill in.
 std::shared_ptr<RelayContext> context_of(const Settings& settings) {
   auto context = std::make_shared<RelayContext>();
-  context->settings = settings;
+  context->settings = std::make_shared<const Settings>(settings);
   if (settings.gateway.address.port != 0) context->gateway = address_of(settings.gateway.address, "gateway");
   for (const ListenerSettings& listener : settings.listeners) {
     Result<SenderFilter> trusted = SenderFilter::build(listener.trusted, {});
@@ -88,7 +88,7 @@ Proxy::~Proxy() = default;
 void Proxy::log_window(bool begins) {
   if (!instance_ || begins == window_open_) return;
   const int64_t now = unix_us();
-  const Settings& s = context_->settings;
+  const Settings& s = settings();
   const std::error_code error =
       begins ? log_window_begin(s.store.path, {context_->instance, addresses_, s.capture.senders, s.capture.exclude,
                                                s.capture.sessions, s.capture.for_ms, now, now})
@@ -123,13 +123,13 @@ void Proxy::replace_windows() {
 }
 
 std::vector<SettingsIssue> Proxy::reload(const Settings& settings, std::shared_ptr<const SenderFilter> filter) {
-  ReloadPlan plan = plan_reload(context_->settings, settings);
+  ReloadPlan plan = plan_reload(*context_->settings, settings);
   const auto context = context_of(plan.settings);
   context->instance = context_->instance;
   context->gate = context_->gate;
   context->refusals = context_->refusals;
   context->metrics = context_->metrics;
-  const bool new_window = !same_window(plan.settings.capture, context_->settings.capture);
+  const bool new_window = !same_window(plan.settings.capture, context_->settings->capture);
   const bool told = window_open_ && new_window;
   if (told) log_window(false);
   if (new_window) {

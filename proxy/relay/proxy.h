@@ -28,7 +28,8 @@ class Proxy {
   std::vector<SettingsIssue> reload(const Settings& settings, std::shared_ptr<const SenderFilter> filter);
   /// The configuration's own window takes others from now on: names among its senders mean others.
   void set_filter(std::shared_ptr<const SenderFilter> filter);
-  const Settings& settings() const { return context_->settings; }
+  /// Valid until the next reload().
+  const Settings& settings() const { return *context_->settings; }
   const std::string& instance() const { return context_->instance; }
   /// The configuration's own window; null if it names no senders.
   const std::shared_ptr<CaptureWindow>& config_window() const { return config_.window; }

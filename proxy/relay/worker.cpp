@@ -53,14 +53,14 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Listenin
   for (ListeningSocket& socket : listeners) {
     Listener listener;
     listener.index = socket.index;
-    listener.accept = context_->settings.listeners[listener.index].accept;
+    listener.accept = context_->settings->listeners[listener.index].accept;
     listener.own = local_address(socket.fd.get());
     listener.fd = std::move(socket.fd);
     if (listener.accept == Accept::proxy_protocol && !header_wait_)
       header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
-  recorder_ = std::make_unique<Recorder>(context_->settings.store.path, queue_, *context_->metrics, workers);
+  recorder_ = std::make_unique<Recorder>(context_->settings->store.path, queue_, *context_->metrics, workers);
 }
 
 Worker::~Worker() {
@@ -144,7 +144,7 @@ void Worker::take_context() {
     context_waits_ = false;
   }
   if (!next) return;
-  if (dns_ && next->settings.dns.resolver != context_->settings.dns.resolver) {
+  if (dns_ && next->settings->dns.resolver != context_->settings->dns.resolver) {
     old_dns_ = std::move(dns_);
     dns_failed_ = false;
   }
@@ -241,7 +241,7 @@ void Worker::await_header(const Listener& listener, Incoming incoming) {
     return refuse(HeaderRefusals::Why::untrusted, incoming.sender.ip,
                   "it is none of the load balancers in \"trusted\"");
   header_wait_->take(std::move(incoming.fd), std::move(incoming.sender),
-                     context_->settings.listeners[listener.index].header_timeout_ms);
+                     context_->settings->listeners[listener.index].header_timeout_ms);
 }
 
 void Worker::refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail) {
@@ -250,7 +250,7 @@ void Worker::refuse(HeaderRefusals::Why why, const std::string& ip, std::string_
 
 bool Worker::begin(Incoming& incoming) {
   const Address& to = incoming.gateway ? *incoming.gateway : context_->gateway;
-  GatewayLeg leg = open_gateway_leg(to, incoming, context_->settings.gateway.present);
+  GatewayLeg leg = open_gateway_leg(to, incoming, context_->settings->gateway.present);
   if (leg.fd < 0 && out_of_descriptors(-leg.fd)) {
     pause();
     return false;
@@ -310,13 +310,13 @@ std::unique_ptr<CaptureSession> Worker::capture_of(Incoming& incoming, const IpA
   facts.sees_port = leg.sees_port;
   facts.header = leg.header;
   facts.filter = std::move(admission.entry);
-  facts.body_policy = policy_name(context_->settings.capture.body);
-  facts.body_limit = context_->settings.capture.body_limit;
+  facts.body_policy = policy_name(context_->settings->capture.body);
+  facts.body_limit = context_->settings->capture.body_limit;
   return capture;
 }
 
 Undecided* Worker::look_ups() {
-  const auto& setting = context_->settings.dns.resolver;
+  const auto& setting = context_->settings->dns.resolver;
   const std::string resolver = setting ? format_host_port(*setting) : "";
   if (undecided_ && (undecided_->resolver() == resolver || !undecided_->empty())) return undecided_.get();
   try {
@@ -395,7 +395,7 @@ void Worker::look_around() {
 }
 
 std::shared_ptr<const ReverseDns::LookUp> Worker::look_up(const std::string& ip) {
-  const DnsSettings& settings = context_->settings.dns;
+  const DnsSettings& settings = context_->settings->dns;
   if (!settings.look_up || !accepting_) return nullptr;
   try {
     if (!dns_) {

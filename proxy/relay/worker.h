@@ -36,11 +36,11 @@ namespace smtpscope {
 /// What all workers share: one configuration and what comes of it, immutable, and what lives as long as the proxy (the
 /// gate, the refusals). A reload makes another one.
 struct RelayContext {
-  Settings settings;
-  Address gateway;                         ///< of connections that were not diverted on their way to one
-  std::string instance;                    ///< ULID of this run
-  std::vector<CaptureGate::Open> windows;  ///< in which sessions are captured, the configuration's first
-  bool names_decide = false;               ///< in some of them, on some senders
+  std::shared_ptr<const Settings> settings;  ///< the same until a reload, whatever windows come and go
+  Address gateway;                           ///< of connections that were not diverted on their way to one
+  std::string instance;                      ///< ULID of this run
+  std::vector<CaptureGate::Open> windows;    ///< in which sessions are captured, the configuration's first
+  bool names_decide = false;                 ///< in some of them, on some senders
   std::shared_ptr<CaptureGate> gate;
   std::vector<SenderFilter> trusted;  ///< of each of settings.listeners: whose PROXY header is believed
   std::shared_ptr<HeaderRefusals> refusals;
@@ -76,7 +76,7 @@ class Worker {
   // For sessions and what waits to become one, on the loop's thread.
   uv_loop_t* loop() { return &loop_; }
   Poller& poller() { return *poller_; }
-  uint64_t connect_timeout_ms() const { return context_->settings.gateway.connect_timeout_ms; }
+  uint64_t connect_timeout_ms() const { return context_->settings->gateway.connect_timeout_ms; }
   /// Where recv() puts up to Batch::kMaxRead bytes; valid until the next append() or read_space().
   char* read_space();
   void append(const BatchRecord& record);
