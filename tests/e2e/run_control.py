@@ -2,7 +2,6 @@
 """The control address of a running proxy: health checks, metrics that promtool finds right and that count what happened, bad
 HTTP, clients that are slow or too many. Mail goes on in all of that. An address that others reach needs a token.
 """
-import argparse
 import asyncio
 import http.client
 import json
@@ -19,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import store  # noqa: E402
+from lib import command_line, store  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
 
@@ -189,15 +188,12 @@ async def run(options, folder, figures):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source")
-    options = parser.parse_args()
+    options = command_line.parser(__doc__).parse_args()
     figures = Counter()
     with tempfile.TemporaryDirectory(prefix="smtpscope-control.") as folder:
         refused(options, Path(folder))
         asyncio.run(run(options, Path(folder), figures))
-    print("summary: " + ", ".join(f"{count} {what}" for what, count in figures.items()))
+    command_line.summary(figures)
     return 0
 
 

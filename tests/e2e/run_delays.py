@@ -4,7 +4,6 @@ two lines of its greeting) and one that slows down senders that make errors; a s
 greeting, is slow for many senders at once, or asks port 113 of a sender whose host does not answer (in a capture of tcpdump's
 kind). Needs root for Postfix; ends with 77 without it.
 """
-import argparse
 import asyncio
 import json
 import os
@@ -17,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import pcap, peers, store  # noqa: E402
+from lib import command_line, pcap, peers, store  # noqa: E402
 from lib.postfix import Postfix  # noqa: E402
 from lib.smtpscope import Smtpscope  # noqa: E402
 
@@ -187,11 +186,7 @@ CASES = (postscreen, error_sleep, pause, load, ident)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[2])
-    parser.add_argument("--only", default="", help="run only cases with this in their name")
-    options = parser.parse_args()
+    options = command_line.parser(__doc__, only=True).parse_args()
     if os.geteuid() != 0 or shutil.which("postfix") is None:
         print("skipped: Postfix is not here, or this is not root")
         sys.exit(77)

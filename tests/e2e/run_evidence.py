@@ -3,7 +3,6 @@
 state of the TCP legs when a message stalls. A name server of our own answers as each sender's address asks for; the gateway
 asks it before it greets, as real ones do.
 """
-import argparse
 import asyncio
 import json
 import socket
@@ -13,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import peers, store  # noqa: E402
+from lib import command_line, peers, store  # noqa: E402
 from lib.smtpscope import Smtpscope  # noqa: E402
 
 PTR, A = 12, 1
@@ -281,11 +280,7 @@ async def run(options, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[2])
-    parser.add_argument("--only", default="", help="run only cases with this in their name")
-    options = parser.parse_args()
+    options = command_line.parser(__doc__, only=True).parse_args()
     with tempfile.TemporaryDirectory(prefix="smtpscope-evidence.") as folder:
         sys.exit(asyncio.run(run(options, Path(folder))))
 

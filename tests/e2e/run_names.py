@@ -3,7 +3,6 @@
 TCP, time-outs, failures and changes; domains, whose sessions are held until the sender's name is known and then kept or forgotten
 without a trace; names in `exclude`. Mail flows at once in every case.
 """
-import argparse
 import asyncio
 import json
 import os
@@ -16,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import store  # noqa: E402
+from lib import command_line, store  # noqa: E402
 from lib.dns import A, AAAA, CNAME, DROP, MX, PTR, SERVFAIL, TXT, NameServer, Records, reverse  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
@@ -407,11 +406,7 @@ async def run(options, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[2])
-    parser.add_argument("--only", default="", help="run only cases with this in their name")
-    options = parser.parse_args()
+    options = command_line.parser(__doc__, only=True).parse_args()
     with tempfile.TemporaryDirectory(prefix="smtpscope-names.") as folder:
         sys.exit(asyncio.run(run(options, Path(folder))))
 

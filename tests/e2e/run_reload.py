@@ -2,7 +2,6 @@
 """SIGHUP: 100 reloads under load without one failed session, and what each one changes is in force for the sessions that begin
 after it; a file that is broken, or asks for what cannot change live, changes nothing of that and is told with line and column.
 """
-import argparse
 import asyncio
 import json
 import signal
@@ -13,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import store  # noqa: E402
+from lib import command_line, store  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
 
@@ -158,14 +157,12 @@ async def run(options, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source")
+    parser = command_line.parser(__doc__)
     parser.add_argument("--reloads", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="smtpscope-reload.") as folder:
         figures = asyncio.run(run(options, Path(folder)))
-    print("summary: " + ", ".join(f"{count} {what}" for what, count in figures.items()) + ", no failed session")
+    command_line.summary(figures, ", no failed session")
     return 0
 
 

@@ -3,7 +3,6 @@
 progress end where they began, every session has one transcript and none is interrupted. A new process that cannot start
 changes nothing.
 """
-import argparse
 import asyncio
 import json
 import os
@@ -16,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import store  # noqa: E402
+from lib import command_line, store  # noqa: E402
 from lib.service import Manager, alive, children, wait_for  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
@@ -219,15 +218,13 @@ async def run(options, folder, figures):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source")
+    parser = command_line.parser(__doc__)
     parser.add_argument("--upgrades", type=int, default=4)
     options = parser.parse_args()
     figures = Counter()
     with tempfile.TemporaryDirectory(prefix="smtpscope-upgrade.") as folder:
         asyncio.run(run(options, Path(folder), figures))
-    print("summary: " + ", ".join(f"{count} {what}" for what, count in figures.items()) + ", no connection refused or reset")
+    command_line.summary(figures, ", no connection refused or reset")
     return 0
 
 

@@ -3,7 +3,6 @@
 service manager alike, and mail flows again within 5 s; the last must not be. A healthy one is never shot, however loaded the
 machine: `--soak MINUTES` shows only that, under full load of mail and beside programs that take all processors.
 """
-import argparse
 import asyncio
 import json
 import os
@@ -20,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import store  # noqa: E402
+from lib import command_line, store  # noqa: E402
 from lib.service import Held, Manager, alive, children, status_of, wait_for, worker_threads  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
@@ -336,9 +335,7 @@ async def run(options, folder, figures):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source")
+    parser = command_line.parser(__doc__)
     parser.add_argument("--soak", type=float, default=0.25, metavar="MINUTES", help="0: none")
     parser.add_argument("--only-soak", action="store_true")
     options = parser.parse_args()
@@ -348,7 +345,7 @@ def main():
     figures = Counter()
     with tempfile.TemporaryDirectory(prefix="smtpscope-watchdog.") as folder:
         asyncio.run(run(options, Path(folder), figures))
-    print("summary: " + ", ".join(f"{count} {what}" for what, count in figures.items()))
+    command_line.summary(figures)
     return 0
 
 

@@ -3,7 +3,6 @@
 closed, told of at their end; and outside of any window not one byte of a session anywhere in the store. Who may not ask, or asks
 nonsense, changes nothing; where no proxy runs, status 5 and what to check.
 """
-import argparse
 import asyncio
 import http.client
 import json
@@ -20,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lib import store  # noqa: E402
+from lib import command_line, store  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
 
@@ -420,14 +419,11 @@ class RefusingGateway(SimpleGateway):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source")
-    options = parser.parse_args()
+    options = command_line.parser(__doc__).parse_args()
     figures = Counter()
     with tempfile.TemporaryDirectory(prefix="smtpscope-windows.") as folder:
         asyncio.run(run(options, Path(folder), figures))
-    print("summary: " + ", ".join(f"{count} {what}" for what, count in figures.items()))
+    command_line.summary(figures)
     return 0
 
 

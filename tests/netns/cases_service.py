@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 
 from cases_mail import seen_by_gateway
 from lib import sandbox, store
@@ -28,15 +29,25 @@ def load(c, stop, done, broken):
             broken[0] += 1
 
 
+@contextmanager
+def under_load(c):
+    """Mail comes all the time; gives [how many], [how many were broken off]."""
+    stop, done, broken = threading.Event(), [0], [0]
+    thread = threading.Thread(target=load, args=(c, stop, done, broken))
+    thread.start()
+    try:
+        yield done, broken
+    finally:
+        stop.set()
+        thread.join()
+
+
 def stopped_under_watchdog(c):
     """SIGSTOP of the proxy under load: the next mail reaches the gateway within 5 s, and is recorded again soon after."""
     c.inline.divert("on")
     c.inline.start("--watchdog")
-    stop, done, broken = threading.Event(), [0], [0]
-    thread = threading.Thread(target=load, args=(c, stop, done, broken))
-    thread.start()
     slowest = 0.0
-    try:
+    with under_load(c) as (done, broken):
         for version in (4, 6):
             pid, = children(c.inline.process.pid)
             time.sleep(1)
@@ -51,9 +62,6 @@ def stopped_under_watchdog(c):
             slowest = max(slowest, time.monotonic() - began)
             assert not alive(pid)
             c.inline.wait_listening()
-    finally:
-        stop.set()
-        thread.join()
     assert slowest <= FLOWS_AGAIN, f"{slowest:.1f} s until mail flowed again"
     mail = send(c.net, c.net.sender(CAPTURED))
     wait_for(lambda: mail.address in recorded(c), "a mail behind the restart is recorded")
@@ -69,18 +77,12 @@ def upgraded_under_load(c):
     """Listeners for diverted connections are handed over, too."""
     c.inline.divert("on")
     c.inline.start("--watchdog")
-    stop, done, broken = threading.Event(), [0], [0]
-    thread = threading.Thread(target=load, args=(c, stop, done, broken))
-    thread.start()
-    long = Mail(c.net, c.net.sender(CAPTURED, 6)).envelope()
-    try:
+    with under_load(c) as (done, broken):
+        long = Mail(c.net, c.net.sender(CAPTURED, 6)).envelope()
         for number in range(3):
             c.inline.process.send_signal(signal.SIGUSR2)
             wait_for(lambda n=number: c.inline.log_path.read_text().count("has taken over") == n + 1, c.inline.log)
             time.sleep(0.3)
-    finally:
-        stop.set()
-        thread.join()
     long.finish()
     assert broken[0] == 0, f"{broken[0]} of {done[0]} mails failed"
     c.inline.stop()

@@ -2,7 +2,6 @@
 """smtpscope as a service in front of a real Postfix, in network namespaces of the test's own: hung, upgraded, and with no more
 rights than its unit file leaves. Needs what run_inline.py needs; ends with 77 where it has not.
 """
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -11,16 +10,13 @@ import traceback
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "e2e")]
+from lib import command_line  # noqa: E402
 import cases_service  # noqa: E402
 from run_inline import play, why_not  # noqa: E402
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", required=True)
-    parser.add_argument("--source", type=Path, default=Path(__file__).resolve().parents[2])
-    parser.add_argument("--only", default="", help="run only cases with this in their name")
-    options = parser.parse_args()
+    options = command_line.parser(__doc__, only=True).parse_args()
     options.kills = 0
     if reason := why_not():
         print(f"skipped: {reason}")
