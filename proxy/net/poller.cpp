@@ -6,12 +6,13 @@
 namespace smtpscope {
 namespace {
 
-constexpr int kEventsAtOnce = 256;  // what is left is told in the next round
+constexpr uint64_t kLoop = UINT64_MAX;  // the key of libuv's
+constexpr int kEventsAtOnce = 256;      // what is left is told in the next round
 
-int control(int set, int operation, int fd, uint32_t events, void* watched) {
+int control(int set, int operation, int fd, uint32_t events, uint64_t key) {
   epoll_event event{};
   event.events = events;
-  event.data.ptr = watched;
+  event.data.u64 = key;
   return epoll_ctl(set, operation, fd, &event);
 }
 
@@ -19,7 +20,8 @@ int control(int set, int operation, int fd, uint32_t events, void* watched) {
 
 }  // namespace
 
-Poller::Poller(Callback callback) : callback_(callback), set_(epoll_create1(EPOLL_CLOEXEC)) {
+Poller::Poller(Callback callback, void* owner)
+    : callback_(callback), owner_(owner), set_(epoll_create1(EPOLL_CLOEXEC)) {
   if (!set_) refuse();
 }
 
@@ -32,28 +34,29 @@ void Poller::watched_by(uv_loop_t* loop) {
 }
 
 void Poller::watch_loop(const uv_loop_t* loop) {
-  if (!watch(uv_backend_fd(loop), EPOLLIN, nullptr)) refuse();
+  if (!watch(uv_backend_fd(loop), EPOLLIN, kLoop)) refuse();
 }
 
-bool Poller::watch(int fd, uint32_t events, void* watched) {
-  return control(set_.get(), EPOLL_CTL_ADD, fd, events, watched) == 0;
+bool Poller::watch(int fd, uint32_t events, uint64_t key) {
+  return control(set_.get(), EPOLL_CTL_ADD, fd, events, key) == 0;
 }
 
-void Poller::change(int fd, uint32_t events, void* watched) { control(set_.get(), EPOLL_CTL_MOD, fd, events, watched); }
+void Poller::change(int fd, uint32_t events, uint64_t key) { control(set_.get(), EPOLL_CTL_MOD, fd, events, key); }
 
-void Poller::forget(int fd) { control(set_.get(), EPOLL_CTL_DEL, fd, 0, nullptr); }
+void Poller::forget(int fd) { control(set_.get(), EPOLL_CTL_DEL, fd, 0, 0); }
 
 bool Poller::wait(int timeout_ms) {
   std::array<epoll_event, kEventsAtOnce> events;
   const int n = epoll_wait(set_.get(), events.data(), kEventsAtOnce, timeout_ms);
-  const Callback callback = callback_;  // a callback may end the worker, and this with it
+  const Callback callback = callback_;  // a callback may end this
+  void* const owner = owner_;
   bool loop_ready = n == 0;
   for (int i = 0; i < n; ++i) {
     const epoll_event& event = events[static_cast<size_t>(i)];
-    if (event.data.ptr == nullptr)
+    if (event.data.u64 == kLoop)
       loop_ready = true;
     else
-      callback(event.data.ptr, event.events);
+      callback(owner, event.data.u64, event.events);
   }
   return loop_ready;
 }

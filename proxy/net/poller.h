@@ -18,18 +18,19 @@ namespace smtpscope {
 
 class Poller {
  public:
-  /// `callback` gets the pointer given to watch() and EPOLL* bits. Within one round it may still be called for a socket
-  /// that was forgotten or closed in that round: what the pointer names must outlive the round.
-  using Callback = void (*)(void* watched, uint32_t events);
+  /// `callback` gets the owner, the key given to watch() and EPOLL* bits. A key may still come up once its socket was
+  /// forgotten (in the same round) or closed (as long as another process has a copy of it, as a new one has until it is
+  /// executed): so it is a number that never names another socket, and no pointer.
+  using Callback = void (*)(void* owner, uint64_t key, uint32_t events);
 
   /// Throws std::runtime_error if the system has no descriptor or memory for it.
-  explicit Poller(Callback callback);
+  Poller(Callback callback, void* owner);
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  /// False if the system refuses. A socket that is closed is forgotten by itself.
-  bool watch(int fd, uint32_t events, void* watched);
-  void change(int fd, uint32_t events, void* watched);
+  /// False if the system refuses. `key`: any number but the highest.
+  bool watch(int fd, uint32_t events, uint64_t key);
+  void change(int fd, uint32_t events, uint64_t key);
   void forget(int fd);
 
   /// From now on the loop calls back. Throws as the constructor does.
@@ -43,6 +44,7 @@ class Poller {
 
  private:
   Callback callback_;
+  void* owner_;
   Fd set_;
   UvPtr<uv_poll_t> handle_;  // behind set_: closed before it
 };

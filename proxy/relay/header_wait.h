@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <list>
+#include <map>
 #include <string>
 
 #include "proxy/net/poller.h"
@@ -36,25 +37,25 @@ class HeaderWait {
 
  private:
   struct Waiting {
-    HeaderWait* room;
     Fd fd;
     Endpoint peer;
     uint64_t deadline_ns;
-    std::string bytes;  ///< of the header, read so far
-    std::list<Waiting>::iterator self;
+    std::string bytes{};  ///< of the header, read so far
   };
+  using Place = std::map<uint64_t, Waiting>::iterator;
 
-  void read(Waiting& waiting);
-  /// Takes it out of the list. The last thing that is done with it, and with this: the worker may end upon it.
-  void hand_on(Waiting& waiting, Incoming incoming);
-  void refuse(Waiting& waiting, HeaderRefusals::Why why, std::string_view detail);
+  void read(Place place);
+  /// Takes it out of the list.
+  void hand_on(Place place, Incoming incoming);
+  void refuse(Place place, HeaderRefusals::Why why, std::string_view detail);
   void close_late();
   void start_timer();
 
   Worker& worker_;
   Poller poller_;
-  UvPtr<uv_timer_t> timer_;  ///< for the earliest deadline
-  std::list<Waiting> waiting_;
+  UvPtr<uv_timer_t> timer_;              ///< for the earliest deadline
+  std::map<uint64_t, Waiting> waiting_;  ///< by their key in the poller
+  uint64_t next_key_ = 0;
   std::list<Incoming> parked_;  ///< header read, but no descriptor for the gateway's leg
 };
 

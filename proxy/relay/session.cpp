@@ -46,7 +46,6 @@ Session::Session(Worker& worker, uint64_t number, Fd sender, GatewayLeg gateway,
   legs_[1].fd = Fd(std::max(gateway.fd, -1));
   legs_[1].connecting = true;
   if (!gateway.lead.empty()) lead_ = std::make_unique<std::string>(std::move(gateway.lead));
-  for (Leg& leg : legs_) leg.session = this;
 }
 
 Session::~Session() = default;
@@ -80,8 +79,8 @@ void Session::want(Leg& leg) {
   if (events == 0 && (leg.hung_up || (leg.ended && leg.fin_sent))) return unwatch(leg);
   if (leg.watched && events == leg.wanted) return;
   leg.wanted = events;
-  if (leg.watched) return worker_.poller().change(leg.fd.get(), events, &leg);
-  leg.watched = worker_.poller().watch(leg.fd.get(), events, &leg);
+  if (leg.watched) return worker_.poller().change(leg.fd.get(), events, key(leg));
+  leg.watched = worker_.poller().watch(leg.fd.get(), events, key(leg));
   if (!leg.watched) stop("no-memory");
 }
 
@@ -89,9 +88,9 @@ void Session::unwatch(Leg& leg) {
   if (std::exchange(leg.watched, false)) worker_.poller().forget(leg.fd.get());
 }
 
-void Session::on_ready(void* leg, uint32_t events) {
-  Leg& ready = *static_cast<Leg*>(leg);
-  if (ready.watched) ready.session->on_event(ready, events);
+void Session::on_ready(uint64_t key, uint32_t events) {
+  Leg& ready = legs_[key % 2];
+  if (ready.watched) on_event(ready, events);
 }
 
 void Session::on_event(Leg& leg, uint32_t events) {

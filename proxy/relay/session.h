@@ -38,8 +38,8 @@ class Session {
   /// The sender's address, where it is not that of the connection's peer. Before start().
   void named(std::string ip) { named_ = std::make_unique<const std::string>(std::move(ip)); }
   void start();
-  /// What the worker's poller calls for a leg that is ready.
-  static void on_ready(void* leg, uint32_t events);
+  /// A leg of it is ready: the sender's of an even key, the gateway's of an odd one.
+  void on_ready(uint64_t key, uint32_t events);
   /// Ends it from our side, at once: hands on what was sent already as far as the kernel takes it, then FIN to both;
   /// RST to a side that does not get all. `cause` stands in the transcript.
   void stop(const char* cause);
@@ -67,10 +67,11 @@ class Session {
     bool watched = false;                ///< is in the worker's poller
     bool hung_up = false;  ///< ended both ways in the kernel, with bytes left to read; would be told without end
     bool connecting = false, ended = false, fin_sent = false;
-    Session* session = nullptr;
   };
 
   Leg& other(const Leg& leg) { return &leg == &legs_[0] ? legs_[1] : legs_[0]; }
+  /// In the worker's poller: the session's number, twice, and the leg's.
+  uint64_t key(const Leg& leg) const { return 2 * number_ + (&leg == &legs_[0] ? 0 : 1); }
   From from(const Leg& leg) const { return &leg == &legs_[0] ? From::sender : From::gateway; }
   int64_t now_us() const;
 

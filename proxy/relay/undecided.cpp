@@ -26,7 +26,7 @@ void Undecided::told(const IpAddress& ip, const ConfirmedNames& names) {
   if (waiting.empty()) return;
   count_ -= waiting.mapped().size();
   for (const Waiting& each : waiting.mapped()) worker_.decide(each.number, each.capture, ip, names, *each.context);
-  worker_.names_told();
+  worker_.may_be_done();
 }
 
 void Undecided::end() {

@@ -48,7 +48,12 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Listenin
   resume_timer_ = make_timer(&loop_, this);
   look_timer_ = make_timer(&loop_, this);
   pulse_timer_ = make_timer(&loop_, this);
-  poller_ = std::make_unique<Poller>(&Session::on_ready);
+  poller_ = std::make_unique<Poller>(
+      [](void* worker, uint64_t key, uint32_t events) {
+        auto& sessions = static_cast<Worker*>(worker)->sessions_;
+        if (const auto it = sessions.find(key / 2); it != sessions.end()) it->second->on_ready(key, events);
+      },
+      this);
   poller_->watch_loop(&loop_);
   for (ListeningSocket& socket : listeners) {
     Listener listener;
@@ -414,7 +419,7 @@ void Worker::retire(uint64_t number) {
   if (it == sessions_.end()) return;
   graveyard_.push_back(std::move(it->second));
   sessions_.erase(it);
-  if (!accepting_) wake();  // the end of it all is not for the middle of a callback
+  may_be_done();
 }
 
 // ------------------------------------------------------------------ recording

@@ -92,12 +92,11 @@ class Worker {
   bool begin(Incoming& incoming);
   /// Counts a connection that is closed for its PROXY header, and tells.
   void refuse(HeaderRefusals::Why why, const std::string& ip, std::string_view detail);
-  /// Nothing waits for names any more. In a callback of theirs, which must not be the end of them.
-  void names_told() {
+  /// Something has ended. The loop ends in a turn of its own if nothing is accepted any more and nothing is left:
+  /// whoever says this may be in the middle of a callback.
+  void may_be_done() {
     if (!accepting_) wake();
   }
-  /// Ends the loop if nothing is accepted any more and nothing is left.
-  void stop_if_done();
 
  private:
   struct Listener {
@@ -110,6 +109,8 @@ class Worker {
     Incoming parked;  ///< accepted, but there was no descriptor left for its gateway leg
   };
 
+  /// Ends the loop if nothing is accepted any more and nothing is left.
+  void stop_if_done();
   void run();
   void wake();
   void on_request();
