@@ -86,14 +86,19 @@ class Stage:
         return sender, gate
 
 
+async def exchange(sender, gate, line, reply):
+    arrived, had = len(gate.received) + len(line), len(sender.received) + len(reply)
+    await sender.send(line)
+    assert await gate.wait(arrived, 10)
+    await gate.send(reply)
+    assert await sender.wait(had, 10)
+
+
 async def delivered(sender, gate):
     for line, reply in ((b"EHLO a.example\r\n", b"250 gw\r\n"), (b"MAIL FROM:<a@a.example>\r\n", b"250 ok\r\n"),
                         (b"RCPT TO:<b@gw.example>\r\n", b"250 ok\r\n"), (b"DATA\r\n", b"354 go\r\n"),
                         (b"Subject: x\r\n\r\nx\r\n.\r\n", b"250 2.0.0 Ok: queued as 1A\r\n"), (b"QUIT\r\n", b"221 bye\r\n")):
-        had = len(sender.received)
-        await sender.send(line)
-        await gate.send(reply)
-        assert await sender.wait(had + len(reply), 10)
+        await exchange(sender, gate, line, reply)
     sender.fin()
     gate.fin()
 
@@ -201,11 +206,7 @@ async def gateway_stops_reading(stage, ip):
     assert await sender.wait(22, 10)
     for line, reply in ((b"EHLO a.example\r\n", b"250 gw\r\n"), (b"MAIL FROM:<a@a.example>\r\n", b"250 ok\r\n"),
                         (b"RCPT TO:<b@gw.example>\r\n", b"250 ok\r\n"), (b"DATA\r\n", b"354 go\r\n")):
-        had = len(sender.received)
-        await sender.send(line)
-        assert await gate.wait(len(gate.received) + 1, 10) or True
-        await gate.send(reply)
-        assert await sender.wait(had + len(reply), 10)
+        await exchange(sender, gate, line, reply)
     gate.pause()
     try:
         await asyncio.wait_for(sender.send(b"x" * 70 + b"\r\n" + (b"y" * 72 + b"\r\n") * 400_000), 4)

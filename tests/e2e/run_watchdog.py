@@ -34,7 +34,8 @@ class Scope(Smtpscope):
 
     def __init__(self, binary, folder, gateway_port, manager=None, more=()):
         folder.mkdir(parents=True)
-        super().__init__(binary, gateway_port, folder / "store", env=manager)
+        super().__init__(binary, gateway_port, folder / "store",
+                         env={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0", **(manager or {})})
         self.control = free_port()
         self.file = folder / "smtpscope.jsonc"
         self.settings = {

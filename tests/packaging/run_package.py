@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The Debian package, as somebody gets it: built, checked by lintian, installed in a clean Debian root, run by its unit file's
-command line as its own user with its two capabilities inline before a Postfix, removed and purged again.
+command line as its own user with its two capabilities inline before a Postfix, opened windows for, reloaded, upgraded, hung,
+killed; tested by the end-to-end suites that need no more than Python; removed and purged again.
 
 The root is made by mmdebstrap from the host's own apt sources, the hosts are network namespaces. Needs root; ends with 77, and
 says why, where a tool or the package registry is missing.
@@ -18,16 +19,19 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "netns"), str(Path(__file__).parents[1] / "e2e")]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "netns"), str(Path(__file__).parents[1] / "e2e")]
 from lib import store  # noqa: E402
 from lib.postfix import Postfix  # noqa: E402
+from lib.service import Manager, alive, status_of, wait_for  # noqa: E402
 from mail import send  # noqa: E402
+from service_life import Life  # noqa: E402
 from topology import CAPTURED, OUTSIDE, Topology, differences, run, snapshot  # noqa: E402
 
 CAPABILITIES = "net_admin", "net_bind_service"
 NET_ADMIN = 1 << 12
 BITS = NET_ADMIN | 1 << 10
 STORE = "var/lib/smtpscope"
+SUITES = (("windows",), ("reload",), ("control",), ("names",), ("upgrade",), ("kill9", "--kills", "10"), ("secrets",))
 # What package management writes for itself.
 ITS_OWN = ("proc", "sys", "dev", "run", "tmp", "var/lib/dpkg", "var/log", "var/cache", "etc/.pwd.lock", "etc/passwd-", "etc/group-",
            "etc/shadow-", "etc/gshadow-", "etc/subuid-", "etc/subgid-")
@@ -59,9 +63,12 @@ class Root:
             return "mmdebstrap took longer than 500 s"
         return "" if made.returncode == 0 else made.stderr[-500:]
 
-    def words(self, net, *command):
-        mounts = " && ".join(f"mount {what} {shlex.quote(str(self.folder))}/{where}" for what, where in
-                             (("-t proc proc", "proc"), ("-t sysfs sysfs", "sys"), ("--bind /dev", "dev")))
+    def words(self, net, *command, source=None):
+        """`source`: a folder that is seen as /mnt."""
+        mounts = [("-t proc proc", "proc"), ("-t sysfs sysfs", "sys"), ("--bind /dev", "dev")]
+        if source:
+            mounts.append((f"--bind -o ro {shlex.quote(str(source))}", "mnt"))
+        mounts = " && ".join(f"mount {what} {shlex.quote(str(self.folder))}/{where}" for what, where in mounts)
         return ("ip", "netns", "exec", net, "sh", "-c", f'{mounts} && exec chroot {shlex.quote(str(self.folder))} "$@"', "sh", *map(str, command))
 
     def run(self, net, *command, check=True):
@@ -99,37 +106,60 @@ def lint(package):
     return [line for line in done.stdout.splitlines() if line.startswith("W:")]
 
 
-class Service:
-    """`smtpscope run` as systemd would start it."""
+def as_the_service(root, *command):
+    """The command as the unit's user, with the unit's capabilities."""
+    user = unit_of(root)[0]
+    caps = [f"{option}=-all," + ",".join(f"+{c}" for c in CAPABILITIES)
+            for option in ("--bounding-set", "--inh-caps", "--ambient-caps")]
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *caps, "--no-new-privs", *command)
 
-    def __init__(self, root, net, log):
-        user, command, runtime = unit_of(root)
-        if runtime:  # which systemd makes
+
+class Service:
+    """`smtpscope run` as systemd would start it. `pid` is the process that serves; an upgrade changes it."""
+
+    def __init__(self, root, net, log, manager):
+        _, command, runtime = unit_of(root)
+        if runtime and not (root.folder / "run" / runtime).exists():  # which systemd makes
             (root.folder / "run" / runtime).mkdir(mode=0o750)
             os.chown(root.folder / "run" / runtime, *map(int, root.user()[0].split(":")[2:4]))
-        caps = [f"{option}=-all," + ",".join(f"+{c}" for c in CAPABILITIES)
-                for option in ("--bounding-set", "--inh-caps", "--ambient-caps")]
-        with open(log, "wb") as out:
+        self.uid, since = int(root.user()[0].split(":")[2]), time.monotonic()
+        with open(log, "ab") as out:
             self.process = subprocess.Popen(
-                [str(w) for w in root.words(net, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *caps, "--no-new-privs", *command)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        deadline = time.monotonic() + 60
-        while "listening on [::]:10025" not in log.read_text():
-            assert self.process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
+                [str(w) for w in root.words(net, *as_the_service(root, *command))], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **manager.environment(), "NOTIFY_SOCKET": "/run/notify"})
+        self.pid = self.process.pid
+        manager.wait("READY=1", self.pid, since, 60)
 
-    def check(self, uid):
+    def check(self):
         """Its own user, CAP_NET_ADMIN, and nothing beyond the two; it may have given up what it does not need."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        assert re.search(rf"(?m)^Uid:\s+{uid}\s", status), status
+        status = status_of(self.pid)
+        assert status["Uid"].split()[0] == str(self.uid), status
         for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
-            has = int(re.search(rf"(?m)^{name}:\s+(\w+)", status)[1], 16)
+            has = int(status[name], 16)
             assert has & ~BITS == 0 and (name != "CapEff" or has & NET_ADMIN), status
 
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        wait_for(lambda: not alive(self.pid), "SIGKILL")
+        self.process.wait(60)
+
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if alive(self.pid):
+            os.kill(self.pid, signal.SIGTERM)
+        wait_for(lambda: not alive(self.pid), "SIGTERM", 60)
         assert self.process.wait(60) == 0, self.process.returncode
+
+
+def suites_inside(root, net, source):
+    """The end-to-end tests that need nothing but Python, with the installed program, as its user with its capabilities."""
+    (root.folder / "tmp/none.jsonc").write_text("{}")  # in place of the installed one
+    for name, *words in SUITES:
+        done = subprocess.run(root.words(net, *as_the_service(root, "python3", "-B", f"/mnt/tests/e2e/run_{name}.py", "--binary",
+                                                              "/usr/bin/smtpscope", "--source", "/mnt", *words), source=source),
+                              capture_output=True, text=True, check=False, timeout=900, stdin=subprocess.DEVNULL,
+                              env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": "/tmp",
+                                   "SMTPSCOPE_CONFIG": "/tmp/none.jsonc"})
+        assert done.returncode == 0, f"{name}: status {done.returncode}\n{done.stdout[-2500:]}{done.stderr[-1000:]}"
 
 
 def play(options, root, package, net, folder):
@@ -141,6 +171,7 @@ def play(options, root, package, net, folder):
     root.run(middle, "dpkg", "-i", inside)
     assert root.run(middle, "smtpscope", "--version").stdout.startswith("smtpscope ")
     uid = int(root.user()[0].split(":")[2])
+    suites_inside(root, net.names["gateway"], options.source)
     at = (root.folder / STORE).stat()
     assert (at.st_mode & 0o7777, at.st_uid) == (0o700, uid), at
     assert root.run(middle, "smtpscope", "config", "check", check=False).returncode in (0, 78)
@@ -150,11 +181,14 @@ def play(options, root, package, net, folder):
                 "capture": {"senders": [net.sender(CAPTURED), net.sender(CAPTURED, 6)]}, "drain": "1s"}
     (root.folder / "etc/smtpscope/smtpscope.jsonc").write_text(json.dumps(settings))
     postfix = Postfix(folder / "postfix", namespace=net.names["gateway"])
-    service = None
+    manager, service = Manager(root.folder / "run"), None
+
+    def start():
+        return Service(root, middle, folder / "log", manager)
     try:
         postfix.start()
-        service = Service(root, middle, folder / "log")
-        service.check(uid)
+        service = start()
+        service.check()
         root.run(middle, "smtpscope", "divert", "on")
         examined = root.run(middle, "smtpscope", "doctor", "--json", check=False)
         found = json.loads(examined.stdout)
@@ -173,6 +207,11 @@ def play(options, root, package, net, folder):
         for path in (root.folder / STORE).rglob("*"):
             mode = path.stat().st_mode & 0o077
             assert mode == 0, f"{path} is open to others"
+        life = Life(root, net, service, manager, start)
+        try:
+            life.play()
+        finally:
+            service = life.service
         # `remove` takes the diversion back, also while the service still runs.
         root.run(middle, "dpkg", "-r", "smtpscope")
         left = differences(before, snapshot(net))
@@ -182,6 +221,7 @@ def play(options, root, package, net, folder):
         if service:
             service.stop()
         postfix.stop()
+        manager.close()
     assert not (root.folder / "usr/bin/smtpscope").exists()
     assert (root.folder / "etc/smtpscope/smtpscope.jsonc").exists()
     root.run(middle, "dpkg", "-P", "smtpscope")
@@ -220,7 +260,7 @@ def main():
         root = Root(folder / "root")
         if options.root:
             run("cp", "-a", options.root, root.folder)
-        elif reason := root.make(packages):
+        elif reason := root.make([*packages, "python3", "python3-jsonschema", "tshark"]):  # for the suites
             print(f"skipped: no clean root can be made here (the package is built and lintian found no error): {reason}")
             sys.exit(77)
         with Topology() as net:
