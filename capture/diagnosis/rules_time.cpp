@@ -43,6 +43,7 @@ Wait wait_of(const Event& asked) {
 /// The slowest reply of this kind, if it took long.
 std::optional<Match> slow(const View& v, Wait wait, int minutes) {
   int64_t longest = kSlow - 1 + v.c.session.resolution_us;
+  if (v.ended_us <= longest) return std::nullopt;
   int32_t slowest = -1;
   for (size_t i = 0; i < v.events.size(); ++i) {
     const Event& e = v.events[i];

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "capture/address_bytes.h"
 #include "capture/recording/record.h"
 
 namespace smtpscope {
@@ -47,12 +48,20 @@ class PcapngFlow {
     std::string_view payload = {};
     std::string_view comment = {};
   };
+  /// IP and TCP headers of one side's packets, and what checksums begin with: of the IP header behind its first word,
+  /// of pseudo header and ports.
+  struct Headers {
+    std::array<uint8_t, 60> bytes{};
+    uint64_t ip_sum = 0, tcp_sum = 0;
+  };
+  void make_headers(size_t from, const AddressBytes& source, const AddressBytes& destination, uint16_t source_port,
+                    uint16_t destination_port);
+  size_t ip_header() const { return v6_ ? 40 : 20; }
   void packet(std::string& out, const Packet& packet) const;
   uint32_t sequence(size_t side) const;
 
   int64_t started_us_;
-  std::array<std::array<uint8_t, 16>, 2> address_{};  ///< sender, gateway; IPv4 in the first four bytes
-  std::array<uint16_t, 2> port_;
+  std::array<Headers, 2> headers_;  ///< sender, gateway
   std::array<uint32_t, 2> isn_;
   std::array<uint64_t, 2> next_{0, 0};  ///< sequence numbers used so far, SYN and FIN included
   bool v6_;

@@ -21,11 +21,7 @@ std::vector<ByteRange> Conversation::State::echoes_in(std::string_view line) con
 
 void Conversation::State::reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us,
                                      int64_t end_us, bool complete) {
-  std::string text(line);
-  for (const ByteRange& echo : echoes_in(line)) {
-    gateway_secrets.push_back({offset + echo.offset, echo.length});
-    std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(echo.offset), echo.length, '*');
-  }
+  const std::vector<ByteRange> repeated = echoes_in(line);  // as things stand before this line does anything
   const ReplyLine parsed = parse_reply_line(line);
   // A code that changes inside a reply begins a new one (postscreen: 220-... and then 250-...).
   if (reply_open && parsed.code != 0 && parsed.code != reply.code) finish_reply(false);
@@ -41,7 +37,13 @@ void Conversation::State::reply_line(std::string_view line, uint64_t offset, uin
   } else if (reply.text.size() <= kMaxReplyText) {
     reply.text += '\n';
   }
-  if (reply.text.size() <= kMaxReplyText) reply.text += text;
+  const size_t begins = reply.text.size();
+  const bool kept = begins <= kMaxReplyText;
+  if (kept) reply.text += line;
+  for (const ByteRange& echo : repeated) {
+    gateway_secrets.push_back({offset + echo.offset, echo.length});
+    if (kept) std::fill_n(reply.text.begin() + static_cast<std::ptrdiff_t>(begins + echo.offset), echo.length, '*');
+  }
   reply.bytes = offset + wire - reply.offset;
   reply.end_us = end_us;
   reply.bare_lf = reply.bare_lf || (complete && wire == line.size() + 1);

@@ -15,14 +15,18 @@ bool Conversation::State::is_response(std::string_view line) const {
 }
 
 ByteRange Conversation::State::secret_in(std::string_view line) const {
-  if (is_response(line)) return {0, line == "*" ? 0 : line.size()};
-  const Verb verb = parse_verb(line);
+  return is_response(line) ? ByteRange{0, line == "*" ? 0 : line.size()} : secret_of(line, parse_verb(line));
+}
+
+ByteRange Conversation::State::secret_of(std::string_view line, Verb verb) {
   if (verb == Verb::auth || (verb == Verb::unknown && may_be_auth(line))) return secret_of_auth_line(line);
   return {};
 }
 
 int32_t Conversation::State::command(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us,
                                      int64_t end_us, bool complete) {
+  constexpr size_t kUsual = 24;  // what a session comes to that goes on at all
+  if (events.capacity() < kUsual) events.reserve(kUsual);
   Event event;
   event.kind = Event::Kind::command;
   event.from = From::sender;
@@ -35,8 +39,8 @@ int32_t Conversation::State::command(std::string_view line, uint64_t offset, uin
   event.text = std::string(line);
   const bool response = is_response(line);
   event.verb = response ? Verb::auth_response : parse_verb(line);
+  mask(event.text, offset, response ? secret_in(line) : secret_of(line, event.verb));
   if (!complete && !response && may_be_auth(line)) event.verb = Verb::auth;
-  mask(event.text, offset, secret_in(line));
   if (event.verb != Verb::auth && event.verb != Verb::auth_response && event.verb != Verb::none &&
       event.verb != Verb::unknown)
     auth_tail = false;

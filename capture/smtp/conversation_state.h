@@ -185,6 +185,8 @@ struct Conversation::State {
   bool is_response(std::string_view line) const;
   /// What of this line of commands, or of its beginning, is secret.
   ByteRange secret_in(std::string_view line) const;
+  /// The same of a line that is no response.
+  static ByteRange secret_of(std::string_view line, Verb verb);
   /// One command line (or what there is of it); `wire` counts its line end too.
   int32_t command(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us, int64_t end_us, bool complete);
   /// What a command does to the session.

@@ -80,9 +80,9 @@ Verb parse_verb(std::string_view line) {
   while (end < line.size() && alnum(line[end])) ++end;
   const std::string_view word = line.substr(0, end);
   const bool ends_well = end == line.size() || blank(line[end]);
-  if (ends_well)
+  if (ends_well && end > 0)
     for (const auto& [text, verb] : kVerbs)
-      if (equal_nocase(word, text)) return verb;
+      if (text[0] == upper(word[0]) && equal_nocase(word, text)) return verb;
   return Verb::unknown;
 }
 

@@ -20,14 +20,26 @@ constexpr size_t kUlidLength = 26, kTimeLength = 10;
 
 [[noreturn]] void fail(const std::string& path) { throw std::system_error(errno, std::generic_category(), path); }
 
+/// Asked of the system once a thread: its own source costs 6 us an id in a virtual machine (RDRAND), a twentieth of a
+/// session. An id has to be unlike all others, not hard to guess.
+std::mt19937_64 seeded() {
+  std::random_device system;
+  std::seed_seq seed{system(), system(), system(), system(), system(), system(), system(), system()};
+  return std::mt19937_64(seed);
+}
+
 }  // namespace
 
 std::string new_ulid(int64_t unix_us) {
-  thread_local std::random_device random;
+  thread_local std::mt19937_64 random = seeded();
   auto ms = static_cast<uint64_t>(std::max<int64_t>(unix_us, 0)) / 1000;
   std::string ulid(kUlidLength, '0');
   for (size_t i = kTimeLength; i-- > 0; ms >>= 5) ulid[i] = kCrockford[ms & 31];
-  for (size_t i = kTimeLength; i < kUlidLength; ++i) ulid[i] = kCrockford[random() & 31];
+  constexpr size_t kHalf = (kUlidLength - kTimeLength) / 2;
+  for (size_t begin = kTimeLength; begin < kUlidLength; begin += kHalf) {
+    uint64_t bits = random();
+    for (size_t i = begin; i < begin + kHalf; ++i, bits >>= 5) ulid[i] = kCrockford[bits & 31];
+  }
   return ulid;
 }
 

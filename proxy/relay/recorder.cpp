@@ -24,6 +24,7 @@ constexpr size_t kMaxEnded = 16 << 20;      // what ended sessions may hold befo
 constexpr size_t kPiece = 1024;             // understood at once while memory is short
 constexpr size_t kMaxOpenFiles = 128;
 constexpr int kRetryMs = 200;
+constexpr int64_t kMicrosecondsADay = 86'400'000'000;
 
 void count_outcome(RelayMetrics& metrics, const Transcript& t) {
   RelayMetrics::add(metrics.verdicts[static_cast<size_t>(t.verdict)]);
@@ -111,9 +112,10 @@ void Recorder::run() {
 }
 
 Recorder::DayFile& Recorder::file_of(const SessionFacts& facts) {
-  const std::string path = recording_path(store_, facts.sender.ip, facts.started_us);
-  auto& file = files_[path];
-  if (!file) file = std::make_unique<DayFile>(path, transcripts_path(store_, facts.sender.ip, facts.started_us));
+  auto& file = files_[{facts.sender.ip, facts.started_us / kMicrosecondsADay}];
+  if (!file)
+    file = std::make_unique<DayFile>(recording_path(store_, facts.sender.ip, facts.started_us),
+                                     transcripts_path(store_, facts.sender.ip, facts.started_us));
   return *file;
 }
 
@@ -335,6 +337,7 @@ void Recorder::rest() {
   if (!std::exchange(worked_, false)) return;
   for (auto& [path, file] : files_) file->blocks.shrink_to_fit();
   spare_ = {};
+  queue_.rest();
 #ifndef __SANITIZE_ADDRESS__  // its allocator stands in malloc's place, whose heap was never begun
   malloc_trim(0);
 #endif

@@ -42,6 +42,7 @@ class Recorder {
   friend struct CaptureSession::Recording;
   struct DayFile;
   struct Ended;
+  using DayKey = std::pair<std::string, int64_t>;  ///< the sender's address, the day since 1970
 
   void run();
   void handle(const BatchRecord& record, char* bytes);
@@ -67,7 +68,7 @@ class Recorder {
   std::string store_;
   BatchQueue& queue_;
   RelayMetrics& metrics_;
-  std::map<std::string, std::unique_ptr<DayFile>> files_;
+  std::map<DayKey, std::unique_ptr<DayFile>> files_;
   std::vector<DayFile*> dirty_;
   std::vector<Ended> ended_;
   std::vector<std::shared_ptr<CaptureWindow>> counted_;  ///< windows whose count is to be kept
