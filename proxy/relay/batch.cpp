@@ -53,15 +53,6 @@ bool BatchQueue::take(std::vector<std::unique_ptr<Batch>>& out, int timeout_ms) 
   return !stopped_ || !out.empty();
 }
 
-void BatchQueue::rest() {
-  std::vector<std::unique_ptr<Batch>> spare;
-  const std::lock_guard lock(mutex_);
-  while (free_.size() > 1) {
-    spare.push_back(std::move(free_.back()));
-    free_.pop_back();
-  }
-}
-
 void BatchQueue::give_back(std::unique_ptr<Batch> batch) {
   pending_.fetch_sub(batch->used(), std::memory_order_relaxed);
   batch->clear();

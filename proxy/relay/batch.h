@@ -98,11 +98,9 @@ class BatchQueue {
   /// Recorder side. Waits at most `timeout_ms` for batches; false once stopped and empty.
   bool take(std::vector<std::unique_ptr<Batch>>& out, int timeout_ms);
   void give_back(std::unique_ptr<Batch> batch);
-  /// There is nothing to do for now: empty batches go back to the system, but for one.
-  void rest();
 
  private:
-  static constexpr size_t kMaxFree = 2;  // made anew, a batch costs more than all that is done with its bytes
+  static constexpr size_t kMaxFree = 1;
   const size_t max_pending_;
   std::mutex mutex_;
   std::condition_variable ready_;

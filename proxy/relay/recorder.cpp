@@ -337,7 +337,6 @@ void Recorder::rest() {
   if (!std::exchange(worked_, false)) return;
   for (auto& [path, file] : files_) file->blocks.shrink_to_fit();
   spare_ = {};
-  queue_.rest();
 #ifndef __SANITIZE_ADDRESS__  // its allocator stands in malloc's place, whose heap was never begun
   malloc_trim(0);
 #endif
