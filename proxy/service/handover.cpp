@@ -17,6 +17,8 @@
 #include <string_view>
 #include <utility>
 
+#include "config/units.h"
+
 namespace smtpscope {
 namespace {
 
@@ -33,6 +35,10 @@ int receive_word(const Fd& channel) {
   return n == 1 ? word : 0;
 }
 
+std::string late() {
+  return fmt::format("did not serve within {} and was ended", format_duration_ms(Handover::kStartMs));
+}
+
 /// fork(), but the new process is a sibling and no child: whoever looks after this one, looks after that one too.
 pid_t fork_sibling() {
   return static_cast<pid_t>(
@@ -42,7 +48,7 @@ pid_t fork_sibling() {
 }  // namespace
 
 std::string Handover::begin(const std::vector<int>& sockets, std::function<void()> serves,
-                            std::function<void()> failed) {
+                            std::function<void(const std::string&)> failed) {
   std::array<int, 2> ends{-1, -1};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
     return fmt::format("no channel to a new process: {}", std::strerror(errno));
@@ -73,23 +79,45 @@ std::string Handover::begin(const std::vector<int>& sockets, std::function<void(
   channel_ = std::move(own);
   serves_ = std::move(serves);
   failed_ = std::move(failed);
+  late_ = false;
   poll_ = make_poll(loop_, channel_.get(), this);
-  if (!poll_) {
+  limit_ = make_timer(loop_, this);
+  if (!poll_ || !limit_) {
     cancel();
     return "no descriptor or memory to hear from a new process";
   }
   uv_poll_start(poll_.get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
     if (handle->data) static_cast<Handover*>(handle->data)->on_news();
   });
+  uv_timer_start(
+      limit_.get(),
+      [](uv_timer_t* timer) {
+        if (timer->data) static_cast<Handover*>(timer->data)->on_limit();
+      },
+      kStartMs, kEndMs);
   return {};
 }
 
 void Handover::on_news() {
   const int word = receive_word(channel_);
-  if (word < 0) return;
-  const std::function<void()> then = word == kServing ? serves_ : failed_;
-  if (word != kServing) close();
+  if (word < 0 || (word == kServing && late_)) return;
+  if (word != kServing) return fail(late_ ? late() : "ended before it could serve, and its own messages say why");
+  limit_.reset();
+  const std::function<void()> then = serves_;
   then();
+}
+
+/// As long as the channel is open the process is there, and its number is nobody else's.
+void Handover::on_limit() {
+  kill(pid_, late_ ? SIGKILL : SIGTERM);
+  if (late_) return fail(late());
+  late_ = true;
+}
+
+void Handover::fail(const std::string& how) {
+  const std::function<void(const std::string&)> then = failed_;
+  close();
+  then(how);
 }
 
 void Handover::yield() {
@@ -105,6 +133,7 @@ void Handover::cancel() {
 
 void Handover::close() {
   poll_.reset();
+  limit_.reset();
   channel_.reset();
 }
 
