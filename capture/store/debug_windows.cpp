@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -201,6 +202,16 @@ bool end_window(const std::string& folder, std::string_view by, int64_t at_us, s
     error = std::make_error_code(std::errc::not_enough_memory);
     return false;
   }
+}
+
+std::error_code remove_window(const std::string& folder) noexcept {
+  std::error_code error;
+  try {
+    std::filesystem::remove_all(folder, error);
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+  }
+  return error;
 }
 
 const char* window_ended_by(const std::string& folder) noexcept {

@@ -73,6 +73,8 @@ std::string keep_window(std::string_view store, DebugWindow& window);
 /// Tells that it ended. False if somebody has told so before, and if the store does not take it (`error` then says
 /// why).
 bool end_window(const std::string& folder, std::string_view by, int64_t at_us, std::error_code& error) noexcept;
+/// Takes it out of the store.
+std::error_code remove_window(const std::string& folder) noexcept;
 /// One of the words of StoredWindow::ended_by, as whoever ended it told; null: it has not ended.
 const char* window_ended_by(const std::string& folder) noexcept;
 

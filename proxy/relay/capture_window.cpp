@@ -102,11 +102,20 @@ void CaptureWindow::ended(const std::string& id, Verdict verdict, const std::str
 }
 
 CaptureWindow::Saved CaptureWindow::save(bool anyway) {
-  const std::lock_guard lock(mutex_);
-  if ((!dirty_ && !anyway) || !file_) return {};
-  const std::error_code error = file_->save(tally_);
-  dirty_ = static_cast<bool>(error);
-  const bool known = std::exchange(failing_, dirty_);
+  const std::lock_guard writing(file_mutex_);
+  if (!file_) return {};
+  WindowTally now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(dirty_, false) && !anyway) return {};
+    now = tally_;
+  }
+  const std::error_code error = file_->save(now);
+  if (error) {
+    const std::lock_guard lock(mutex_);
+    dirty_ = true;
+  }
+  const bool known = std::exchange(failing_, static_cast<bool>(error));
   return {!error, known ? std::error_code() : error};
 }
 

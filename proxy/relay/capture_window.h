@@ -56,7 +56,7 @@ class CaptureWindow {
   void began(const std::string& ip);
   /// `code`: of the breakdown; empty: none.
   void ended(const std::string& id, Verdict verdict, const std::string& code);
-  /// Keeps the count if it has changed, or `anyway`. The first failure of several is told.
+  /// Keeps the count if it has changed, or `anyway`. The first failure of several is told. Waits for the disk.
   struct Saved {
     bool ok = true;
     std::error_code news{};
@@ -74,10 +74,13 @@ class CaptureWindow {
   std::atomic<int64_t> full_us_{0}, closed_us_{0};       ///< when, Unix time
   std::atomic<const char*> closed_by_{nullptr};          ///< null: not closed
 
-  mutable std::mutex mutex_;  ///< of what follows
+  mutable std::mutex mutex_;  ///< of what follows; never held while something is written
   WindowTally tally_;         ///< of this run
+  bool dirty_ = false;
+
+  std::mutex file_mutex_;  ///< of what follows; locked before mutex_
   std::unique_ptr<TallyFile> file_;
-  bool dirty_ = false, failing_ = false;
+  bool failing_ = false;
 };
 
 }  // namespace smtpscope

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "capture/store/window_log.h"
 #include "capture/transcript/harmless.h"
@@ -22,6 +23,8 @@ uint64_t left_ms(const DebugWindow& w, int64_t now_us) {
   const int64_t left_us = std::min(w.until_us - now_us, w.until_us - w.opened_us);
   return static_cast<uint64_t>(std::max<int64_t>(left_us / 1000, 1));
 }
+
+constexpr const char* kSilent = "its disk does not answer";
 
 void warn_if(const std::error_code& error, const std::string& what) {
   if (error) spdlog::warn("{}: {}", what, error.message());
@@ -104,8 +107,9 @@ void WindowKeeper::begin(Kept& kept) {
   const DebugWindow& w = kept.terms();
   RecordingWindow recording{proxy_.instance(),         proxy_.addresses(), w.senders,     w.exclude, w.sessions,
                             left_ms(w, kept.since_us), kept.since_us,      kept.since_us, w.id};
-  const std::string& store = proxy_.settings().store.path;
-  warn_if(log_window_begin(store, recording), store + "/windows.log");
+  proxy_.store().run([store = proxy_.settings().store.path, recording = std::move(recording)] {
+    warn_if(log_window_begin(store, recording), store + "/windows.log");
+  });
 }
 
 void WindowKeeper::stop_listening(Kept& kept, int64_t at_us) {
@@ -114,8 +118,13 @@ void WindowKeeper::stop_listening(Kept& kept, int64_t at_us) {
   kept.listened.emplace_back(kept.since_us, std::max(kept.since_us, at_us));
   kept.since_us = 0;
   if (kept.is_config()) return;
-  const std::string& store = proxy_.settings().store.path;
-  warn_if(log_window_end(store, proxy_.instance(), at_us, kept.terms().id), store + "/windows.log");
+  proxy_.store().run([store = proxy_.settings().store.path, instance = proxy_.instance(), at_us, id = kept.terms().id] {
+    warn_if(log_window_end(store, instance, at_us, id), store + "/windows.log");
+  });
+}
+
+void WindowKeeper::save(const Kept& kept) {
+  proxy_.store().run([window = kept.window] { window->save(true); });
 }
 
 void WindowKeeper::end(Kept& kept, const CaptureWindow::End& how) {
@@ -123,27 +132,33 @@ void WindowKeeper::end(Kept& kept, const CaptureWindow::End& how) {
   kept.ended_us = how.at_us;
   ++ended_[kept.ended_by];
   stop_listening(kept, how.at_us);
-  if (kept.is_config()) {
-    try {
-      DebugWindow terms = kept.terms();
-      kept.folder = keep_window(proxy_.settings().store.path, terms);
-    } catch (const std::system_error& e) {
-      spdlog::warn("window {}: {}", kept.terms().id, e.what());
+  if (kept.is_config()) kept.config_folder = std::make_shared<std::string>();
+  proxy_.store().run([store = proxy_.settings().store.path, window = kept.window, folder = kept.folder,
+                      made = kept.config_folder, by = kept.ended_by, at_us = kept.ended_us] {
+    if (made) {
+      try {
+        DebugWindow terms = window->terms();
+        *made = keep_window(store, terms);
+      } catch (const std::system_error& e) {
+        spdlog::warn("window {}: {}", window->terms().id, e.what());
+        return;
+      }
     }
-  }
-  std::error_code error;
-  if (!kept.folder.empty()) end_window(kept.folder, kept.ended_by, kept.ended_us, error);
-  warn_if(error, kept.folder);
-  kept.window->save(true);
+    std::error_code error;
+    end_window(made ? *made : folder, by, at_us, error);
+    warn_if(error, made ? *made : folder);
+    window->save(true);
+  });
   if (const uint64_t left = kept.window->in_progress(); left > 0)
     spdlog::info("window {} takes no more sessions; {} of it in progress {} recorded to the end", kept.terms().id, left,
                  left == 1 ? "is" : "are");
 }
 
 void WindowKeeper::tell(Kept& kept) {
-  if (kept.is_config() && !kept.folder.empty())
-    warn_if(TallyFile(kept.folder, proxy_.instance()).save(kept.window->tally()), kept.folder);
-  kept.window->save(true);
+  proxy_.store().run([window = kept.window, made = kept.config_folder, instance = proxy_.instance()] {
+    if (made && !made->empty()) warn_if(TallyFile(*made, instance).save(window->tally()), *made);
+    window->save(true);
+  });
   spdlog::info("{}; mail goes on", window_line(facts_of(kept)));
 }
 
@@ -154,15 +169,33 @@ void WindowKeeper::put() {
   proxy_.set_windows(std::move(opened));
 }
 
+void WindowKeeper::heed_others() {
+  if (proxy_.store().behind()) return;
+  using Told = std::vector<std::pair<std::shared_ptr<CaptureWindow>, const char*>>;
+  const auto told = std::make_shared<Told>();
+  std::vector<std::string> folders;
+  for (const Kept& kept : open_) {
+    if (kept.folder.empty() || kept.ended_us != 0) continue;
+    folders.push_back(kept.folder);
+    told->emplace_back(kept.window, nullptr);
+  }
+  if (folders.empty()) return;
+  const bool answered = proxy_.store().run([told, folders = std::move(folders)] {
+    for (size_t i = 0; i < folders.size(); ++i) (*told)[i].second = window_ended_by(folders[i]);
+  });
+  if (!answered) return;
+  for (const auto& [window, by] : *told)
+    if (by != nullptr) window->close(by);
+}
+
 void WindowKeeper::look() {
   take_config();
+  heed_others();
   const uint64_t connections = proxy_.connections();
   for (Kept& kept : open_) {
     if (kept.ended_us != 0) continue;
     if (kept.since_us == 0 && proxy_.accepts() && !draining_) begin(kept);
     if (kept.since_us != 0) kept.window->saw(connections - kept.connections_before);
-    if (const char* by = kept.folder.empty() ? nullptr : window_ended_by(kept.folder))
-      kept.window->close(by);  // by another process
     if (const auto how = kept.window->end()) end(kept, *how);
   }
   const auto ended = std::stable_partition(open_.begin(), open_.end(), [](const Kept& k) { return k.ended_us == 0; });
@@ -184,7 +217,7 @@ void WindowKeeper::drain() {
   const int64_t now = unix_us();
   for (Kept& kept : open_) {
     stop_listening(kept, now);
-    kept.window->save(true);
+    save(kept);
   }
 }
 
@@ -192,7 +225,32 @@ void WindowKeeper::finish() {
   look();
   for (Kept& kept : ending_) tell(kept);
   ending_.clear();
-  for (Kept& kept : open_) kept.window->save(true);
+  for (Kept& kept : open_) save(kept);
+}
+
+Result<std::string> WindowKeeper::put_in_store(DebugWindow& terms) {
+  enum State : uint8_t { asked, done, given_up };
+  struct Attempt {
+    DebugWindow terms;
+    std::string folder, error;
+    std::atomic<State> state{asked};
+  };
+  if (proxy_.store().behind()) return Error{kSilent};
+  const auto attempt = std::make_shared<Attempt>();
+  attempt->terms = terms;
+  proxy_.store().run([attempt, store = proxy_.settings().store.path] {
+    try {
+      attempt->folder = keep_window(store, attempt->terms);
+    } catch (const std::system_error& e) {
+      attempt->error = e.what();
+    }
+    // Nobody waits for it any more, and it was refused.
+    if (attempt->state.exchange(done) == given_up && !attempt->folder.empty()) remove_window(attempt->folder);
+  });
+  if (attempt->state.exchange(given_up) != done) return Error{kSilent};
+  if (!attempt->error.empty()) return Error{attempt->error};
+  terms = attempt->terms;
+  return attempt->folder;
 }
 
 WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
@@ -207,11 +265,9 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
   DebugWindow terms{"", request.senders, request.exclude, request.sessions, unix_us(), 0, request.reason};
   if (request.for_ms > 0) terms.until_us = terms.opened_us + static_cast<int64_t>(request.for_ms) * 1000;
   Kept kept;
-  try {
-    kept.folder = keep_window(proxy_.settings().store.path, terms);
-  } catch (const std::system_error& e) {
-    return refuse(Why::store, fmt::format("the store does not take it: {}", e.what()));
-  }
+  Result<std::string> folder = put_in_store(terms);
+  if (!folder) return refuse(Why::store, fmt::format("the store does not take it: {}", folder.error()));
+  kept.folder = std::move(*folder);
   const std::string id = terms.id;
   kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), request.for_ms,
                                                 std::make_unique<TallyFile>(kept.folder, proxy_.instance()));

@@ -76,7 +76,8 @@ class WindowKeeper {
   struct Kept {
     std::shared_ptr<CaptureWindow> window;
     std::shared_ptr<const SenderFilter> filter;           ///< none for the configuration's
-    std::string folder;                                   ///< empty: not in the store (yet)
+    std::string folder;                                   ///< empty for the configuration's
+    std::shared_ptr<std::string> config_folder{};         ///< the store's thread makes it at its end
     uint64_t connections_before = 0;                      ///< of this run
     std::vector<std::pair<int64_t, int64_t>> listened{};  ///< stretches of earlier runs
     int64_t since_us = 0;                                 ///< in this run; 0: not begun
@@ -91,9 +92,14 @@ class WindowKeeper {
   /// From now on the proxy listens for it.
   void begin(Kept& kept);
   void stop_listening(Kept& kept, int64_t at_us);
+  void save(const Kept& kept);
+  /// Those that another process has ended are over.
+  void heed_others();
   /// Takes it off the proxy, and tells the store.
   void end(Kept& kept, const CaptureWindow::End& how);
   void tell(Kept& kept);
+  /// Keeps a new window, and gives back its folder.
+  Result<std::string> put_in_store(DebugWindow& terms);
   void put();
   WindowFacts facts_of(const Kept& kept) const;
   std::string store_hint() const;

@@ -78,8 +78,8 @@ class Held:
 
 def worker_threads(pid):
     """The threads of workers. Each worker makes its recorder first and starts its own loop later, when the last one has made
-    its: so the second half of all threads but the first."""
-    others = [tid for tid in threads(pid) if tid != pid]
+    its: so the second half of all threads but the first, and but the one that is called "store"."""
+    others = [tid for tid in threads(pid) if tid != pid and Path(f"/proc/{pid}/task/{tid}/comm").read_text() != "store\n"]
     assert others and len(others) % 2 == 0, f"{len(others)} threads beside the main one"
     return others[len(others) // 2:]
 
