@@ -32,6 +32,7 @@
 #include "proxy/service/notify.h"
 #include "proxy/service/privileges.h"
 #include "proxy/service/watchdog.h"
+#include "proxy/windows/shared_counts.h"
 #include "proxy/windows/window_keeper.h"
 
 namespace smtpscope {
@@ -205,13 +206,15 @@ ExitCode run(const Arguments& arguments) {
                  settings.store.path);
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
+  SharedCounts counts(std::move(succession.counts));
   WindowKeeper windows(
-      proxy, [&](const auto& whom, const auto& but) { return senders.filter(whom, but); }, [&] { senders.follow(); });
+      proxy, counts, [&](const auto& whom, const auto& but) { return senders.filter(whom, but); },
+      [&] { senders.follow(); });
   windows.resume();
   ControlPlane control(
       proxy, windows, [&] { return reload(proxy, senders, arguments); }, std::move(listener), std::move(token));
   const ViewCheck view_check(settings);
-  Supervisor supervisor(proxy, control, invocation, std::move(succession));
+  Supervisor supervisor(proxy, control, invocation, counts.descriptor(), std::move(succession));
   supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows); }, [&] { senders.end(); });
   const int left = supervisor.run();
   windows.finish();

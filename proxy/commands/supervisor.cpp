@@ -10,11 +10,12 @@
 
 namespace smtpscope {
 
-Supervisor::Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, Succession succession)
+Supervisor::Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, int counts, Succession succession)
     : proxy_(proxy),
       control_(control),
       supervision_(proxy.pulses(), Notifier::from_environment(), [this] { return status(); }),
       handover_(&loop_, std::move(invocation)),
+      counts_(counts),
       succession_(std::move(succession)) {}
 
 int Supervisor::run() {
@@ -82,7 +83,7 @@ void Supervisor::on_upgrade() {
   std::vector<int> sockets = proxy_.listening_sockets();
   if (const int fd = control_.address_socket(); fd >= 0) sockets.push_back(fd);
   const std::string why = handover_.begin(
-      sockets, [this] { on_upgraded(); },
+      sockets, counts_, [this] { on_upgraded(); },
       [this](const std::string& how) {
         control_.hold(false);
         spdlog::error("no upgrade: the new process {} {}; this one goes on as before", handover_.successor(), how);

@@ -23,6 +23,7 @@ namespace smtpscope {
 namespace {
 
 constexpr const char* kVariable = "SMTPSCOPE_HANDOVER";  // "CHANNEL,LISTENER,LISTENER..." as descriptors
+constexpr const char* kCounts = "SMTPSCOPE_COUNTS";      // a descriptor
 constexpr char kServing = 'S', kYours = 'Y';
 
 void send_word(const Fd& channel, char word) { (void)!send(channel.get(), &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT); }
@@ -45,9 +46,26 @@ pid_t fork_sibling() {
       syscall(SYS_clone, static_cast<unsigned long>(CLONE_PARENT | SIGCHLD), nullptr, nullptr, nullptr, nullptr));
 }
 
+/// Those that a variable of the environment names, which is taken out of it.
+std::vector<Fd> take_descriptors(const char* variable) {
+  std::vector<Fd> found;
+  const char* const text = std::getenv(variable);
+  std::string_view rest = text == nullptr ? "" : text;
+  while (!rest.empty()) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    int fd = -1;
+    const auto [at, error] = std::from_chars(item.data(), item.data() + item.size(), fd);
+    if (error == std::errc() && at == item.data() + item.size() && fd > STDERR_FILENO && fcntl(fd, F_GETFD) >= 0)
+      found.emplace_back(fd);
+  }
+  unsetenv(variable);
+  return found;
+}
+
 }  // namespace
 
-std::string Handover::begin(const std::vector<int>& sockets, std::function<void()> serves,
+std::string Handover::begin(const std::vector<int>& sockets, int counts, std::function<void()> serves,
                             std::function<void(const std::string&)> failed) {
   std::array<int, 2> ends{-1, -1};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
@@ -56,8 +74,10 @@ std::string Handover::begin(const std::vector<int>& sockets, std::function<void(
   std::vector<int> passed{others.get()};
   passed.insert(passed.end(), sockets.begin(), sockets.end());
   std::vector<std::string> argument_texts = invocation_.arguments;
-  std::vector<std::string> variable_texts =
-      environment_with({{kVariable, fmt::format("{}", fmt::join(passed, ","))}, {"WATCHDOG_PID", ""}});
+  std::vector<std::string> variable_texts = environment_with({{kVariable, fmt::format("{}", fmt::join(passed, ","))},
+                                                              {kCounts, counts < 0 ? "" : std::to_string(counts)},
+                                                              {"WATCHDOG_PID", ""}});
+  if (counts >= 0) passed.push_back(counts);
   const std::vector<char*> arguments = pointers(argument_texts), environment = pointers(variable_texts);
   sigset_t all, before;
   sigfillset(&all);
@@ -139,20 +159,9 @@ void Handover::close() {
 
 Succession Succession::from_environment() {
   Succession succession;
-  const char* variable = std::getenv(kVariable);
-  if (variable == nullptr) return succession;
-  std::vector<Fd> passed;
-  std::string_view rest = variable;
-  while (!rest.empty()) {
-    const std::string_view item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    int fd = -1;
-    const auto [at, error] = std::from_chars(item.data(), item.data() + item.size(), fd);
-    if (error == std::errc() && at == item.data() + item.size() && fd > STDERR_FILENO && fcntl(fd, F_GETFD) >= 0)
-      passed.emplace_back(fd);
-  }
-  unsetenv(kVariable);
+  std::vector<Fd> passed = take_descriptors(kVariable), counts = take_descriptors(kCounts);
   if (passed.empty()) return succession;
+  if (!counts.empty()) succession.counts = std::move(counts.front());
   succession.channel_ = std::move(passed.front());
   fcntl(succession.channel_.get(), F_SETFD, FD_CLOEXEC);
   passed.erase(passed.begin());

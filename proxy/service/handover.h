@@ -40,9 +40,10 @@ class Handover {
 
   Handover(uv_loop_t* loop, Invocation invocation) : loop_(loop), invocation_(std::move(invocation)) {}
 
-  /// Starts the new process. Later calls `serves`, from which follows a call of yield(), or `failed` once, with what
-  /// the new process did, as part of a sentence. The error is a sentence for the operator; then neither is called.
-  std::string begin(const std::vector<int>& sockets, std::function<void()> serves,
+  /// Starts the new process. `counts`: a descriptor of what both count in (-1: none). Later calls `serves`, from which
+  /// follows a call of yield(), or `failed` once, with what the new process did, as part of a sentence. The error is a
+  /// sentence for the operator; then neither is called.
+  std::string begin(const std::vector<int>& sockets, int counts, std::function<void()> serves,
                     std::function<void(const std::string& how)> failed);
   bool under_way() const { return static_cast<bool>(channel_); }
   pid_t successor() const { return pid_; }
@@ -78,6 +79,7 @@ class Succession {
 
   bool under_way() const { return static_cast<bool>(channel_); }
   InheritedSockets sockets;
+  Fd counts;
 
   /// Says that this process serves. Later calls `ours` once, with false if the one before ended without a word.
   void serves(uv_loop_t* loop, std::function<void(bool in_charge)> ours);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 
 #include "capture/store/window_log.h"
 #include "capture/transcript/harmless.h"
@@ -26,14 +27,17 @@ uint64_t left_ms(const DebugWindow& w, int64_t now_us) {
 
 constexpr const char* kSilent = "its disk does not answer";
 
+/// 0: it has none.
+uint64_t number_of(const DebugWindow& window) { return std::strtoull(window.id.c_str(), nullptr, 10); }
+
 void warn_if(const std::error_code& error, const std::string& what) {
   if (error) spdlog::warn("{}: {}", what, error.message());
 }
 
 }  // namespace
 
-WindowKeeper::WindowKeeper(Proxy& proxy, FilterOf filter_of, std::function<void()> changed)
-    : proxy_(proxy), filter_of_(std::move(filter_of)), changed_(std::move(changed)) {}
+WindowKeeper::WindowKeeper(Proxy& proxy, SharedCounts& counts, FilterOf filter_of, std::function<void()> changed)
+    : proxy_(proxy), counts_(counts), filter_of_(std::move(filter_of)), changed_(std::move(changed)) {}
 
 std::vector<std::string> WindowKeeper::entries() const {
   std::vector<std::string> entries;
@@ -65,10 +69,12 @@ void WindowKeeper::resume() {
   const auto log = read_windows(store, now);
   for (StoredWindow& stored : read_debug_windows(store)) {
     if (!stored.ended_by.empty() || stored.window.id == kConfigWindow) continue;
+    const OtherRuns others = other_runs(store, stored, proxy_.instance());
     stored.settle(now);
     if (!stored.ended_by.empty()) {
+      if (others.in_progress > 0) continue;  // who still has sessions of it ends it, and tells
       std::error_code error;
-      if (end_window(stored.folder, stored.ended_by, stored.ended_us, error))
+      if (end_window(stored.folder, stored.ended_by, stored.ended_us, error) && claim_telling(stored.folder))
         spdlog::info("{}", window_line({stored, now, 0, false, listened_spans(log, stored, now), store_hint()}));
       warn_if(error, stored.folder);
       continue;
@@ -80,8 +86,10 @@ void WindowKeeper::resume() {
     }
     Kept kept;
     kept.listened = listened_spans(log, stored, now);
+    if (others.alive) kept.settled = others.settled;
     kept.window = std::make_shared<CaptureWindow>(stored.window, stored.tally, left_ms(stored.window, now),
-                                                  std::make_unique<TallyFile>(stored.folder, proxy_.instance()));
+                                                  std::make_unique<TallyFile>(stored.folder, proxy_.instance()),
+                                                  counts_.resume(number_of(stored.window), stored.tally.sessions));
     kept.filter = *filter;
     kept.folder = stored.folder;
     spdlog::info("window {} goes on: {} sessions so far{}", stored.window.id, stored.tally.sessions,
@@ -154,12 +162,24 @@ void WindowKeeper::end(Kept& kept, const CaptureWindow::End& how) {
                  left == 1 ? "is" : "are");
 }
 
-void WindowKeeper::tell(Kept& kept) {
-  proxy_.store().run([window = kept.window, made = kept.config_folder, instance = proxy_.instance()] {
-    if (made && !made->empty()) warn_if(TallyFile(*made, instance).save(window->tally()), *made);
-    window->save(true);
-  });
-  spdlog::info("{}; mail goes on", window_line(facts_of(kept)));
+bool WindowKeeper::tell(Kept& kept, bool last) {
+  if (proxy_.store().behind() && !last) return false;
+  const auto word = std::make_shared<LastWord>();
+  const bool answered =
+      proxy_.store().run([window = kept.window, made = kept.config_folder, folder = kept.folder, word,
+                          store = proxy_.settings().store.path, own = proxy_.instance(), patient = shared(kept), last] {
+        if (made && !made->empty()) warn_if(TallyFile(*made, own).save(window->tally()), *made);
+        window->save(true);
+        if (!made) *word = take_last_word(store, folder, own, patient, last);
+      });
+  WindowFacts facts = facts_of(kept);
+  if (answered && !kept.is_config()) {
+    if (word->whose != LastWord::Whose::mine) return word->whose == LastWord::Whose::others;
+    if (word->window && !word->window->ended_by.empty()) facts.stored = *word->window;
+    facts.in_progress = 0;
+  }
+  spdlog::info("{}; mail goes on", window_line(facts));
+  return true;
 }
 
 void WindowKeeper::put() {
@@ -171,21 +191,35 @@ void WindowKeeper::put() {
 
 void WindowKeeper::heed_others() {
   if (proxy_.store().behind()) return;
-  using Told = std::vector<std::pair<std::shared_ptr<CaptureWindow>, const char*>>;
-  const auto told = std::make_shared<Told>();
-  std::vector<std::string> folders;
-  for (const Kept& kept : open_) {
-    if (kept.folder.empty() || kept.ended_us != 0) continue;
-    folders.push_back(kept.folder);
-    told->emplace_back(kept.window, nullptr);
-  }
-  if (folders.empty()) return;
-  const bool answered = proxy_.store().run([told, folders = std::move(folders)] {
-    for (size_t i = 0; i < folders.size(); ++i) (*told)[i].second = window_ended_by(folders[i]);
+  struct Look {
+    std::shared_ptr<CaptureWindow> window;
+    std::string folder;
+    bool shared = false;
+    const char* ended_by = nullptr;
+    OtherRuns others{};
+  };
+  const auto looks = std::make_shared<std::vector<Look>>();
+  for (const Kept& kept : open_)
+    if (!kept.folder.empty() && kept.ended_us == 0)
+      looks->push_back({kept.window, kept.folder, kept.settled.has_value()});
+  if (looks->empty()) return;
+  const bool answered = proxy_.store().run([looks, store = proxy_.settings().store.path, own = proxy_.instance()] {
+    for (Look& look : *looks) {
+      look.ended_by = window_ended_by(look.folder);
+      if (!look.shared) continue;
+      const auto stored = read_debug_window(look.folder);
+      look.shared = stored.has_value();
+      if (stored) look.others = other_runs(store, *stored, own);
+    }
   });
   if (!answered) return;
-  for (const auto& [window, by] : *told)
-    if (by != nullptr) window->close(by);
+  for (Look& look : *looks) {
+    if (look.ended_by != nullptr) look.window->close(look.ended_by);
+    if (!look.shared) continue;
+    const auto kept = std::find_if(open_.begin(), open_.end(), [&](const Kept& k) { return k.window == look.window; });
+    kept->settled = look.others.alive ? std::optional(look.others.settled) : std::nullopt;
+    look.window->others(std::move(look.others.tally));
+  }
 }
 
 void WindowKeeper::look() {
@@ -205,11 +239,7 @@ void WindowKeeper::look() {
     put();
     changed_();
   }
-  std::erase_if(ending_, [this](Kept& kept) {
-    if (kept.window->in_progress() > 0) return false;
-    tell(kept);
-    return true;
-  });
+  std::erase_if(ending_, [this](Kept& kept) { return kept.window->in_progress() == 0 && tell(kept); });
 }
 
 void WindowKeeper::drain() {
@@ -223,7 +253,7 @@ void WindowKeeper::drain() {
 
 void WindowKeeper::finish() {
   look();
-  for (Kept& kept : ending_) tell(kept);
+  for (Kept& kept : ending_) tell(kept, true);
   ending_.clear();
   for (Kept& kept : open_) save(kept);
 }
@@ -269,8 +299,9 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
   if (!folder) return refuse(Why::store, fmt::format("the store does not take it: {}", folder.error()));
   kept.folder = std::move(*folder);
   const std::string id = terms.id;
+  const SharedCounts::Count count = counts_.begin(number_of(terms));
   kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), request.for_ms,
-                                                std::make_unique<TallyFile>(kept.folder, proxy_.instance()));
+                                                std::make_unique<TallyFile>(kept.folder, proxy_.instance()), count);
   kept.filter = *filter;
   spdlog::info("window {} is open: {}, {} sessions, for {}{}", id,
                harmless(fmt::format("{}", fmt::join(request.senders, ", "))),
@@ -319,6 +350,11 @@ WindowFacts WindowKeeper::facts_of(const Kept& kept) const {
   facts.now_us = unix_us();
   facts.stored = {kept.terms(), kept.folder, kept.window->tally(), kept.ended_by, kept.ended_us};
   facts.in_progress = kept.window->in_progress();
+  if (kept.settled) {
+    const uint64_t elsewhere =
+        facts.stored.tally.sessions - std::min(facts.stored.tally.sessions, kept.window->admitted());
+    facts.in_progress += elsewhere - std::min(elsewhere, *kept.settled);
+  }
   facts.live = kept.ended_us == 0;
   facts.listened = kept.listened;
   if (kept.since_us != 0) facts.listened.emplace_back(kept.since_us, facts.now_us);

@@ -209,6 +209,53 @@ async def failing(options, folder, gateway, figures):
     assert len(found) == 6 and Counter(t["verdict"] for t in found)["delivered"] == 5, [(t["verdict"], t["summary"]) for t in found]
 
 
+async def window_over(options, folder, gateway, figures):
+    """A window goes on across upgrades under load: it takes exactly as many sessions as it may. It is told of once, when the last
+    session of it has ended, wherever that is, with its cause; until then nothing of it is called interrupted."""
+    scope = Scope(options.binary, folder / "window", gateway.port)
+    scope.settings["capture"] = {"senders": []}
+    scope.write()
+    scope.start()
+
+    async def window(*words):
+        return json.loads((await asyncio.to_thread(scope.cli, "window", words[0], "--store", scope.store, *words[1:], "--json"))[1])
+
+    opened = await window("open", "--sender", "127.0.3.1", "--sender", "127.0.4.1", "--sessions", "2500", "--for", "1h")
+    by_hand = await window("open", "--sender", "127.0.4.2")
+    longs = [await LongSession().begin(scope, f"127.0.4.{number}") for number in (1, 2)]
+    stop, deliveries = asyncio.Event(), []
+    lanes = [asyncio.create_task(lane(scope, deliveries, stop, 0)) for _ in range(16)]
+    try:
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            await scope.upgrade()
+        await asyncio.to_thread(wait_for, lambda: len(deliveries) > 2800, "sessions enough", 60)
+        stop.set()
+        await asyncio.gather(*lanes)
+        all_windows = {w["id"]: w for w in map(json.loads, scope.cli("window", "list", "--all", "--store", scope.store, "--json")[1]
+                                               .splitlines())}
+        ended, still = all_windows[opened["id"]], all_windows[by_hand["id"]]
+        assert (ended["state"], ended["ended_by"], ended["sessions"]) == ("ended", "count", 2500), ended
+        assert (still["state"], still["in_progress"], still["interrupted"]) == ("open", 1, 0), still
+        assert (await window("close", by_hand["id"]))["ended_by"] == "hand"
+        await asyncio.sleep(2)
+        assert " is over (" not in scope.log(), "told while a session of it goes on"
+        for long in longs:
+            await long.finish()
+        for number, cause, text in ((opened["id"], "all its sessions have come", "2500 sessions: 2500 delivered"),
+                                    (by_hand["id"], "it was closed", "1 session: 1 delivered")):
+            said = f"window {number} is over ({cause}): {text}"
+            await asyncio.to_thread(wait_for, lambda said=said: said in scope.log(), lambda: scope.log()[-2000:])
+        await asyncio.to_thread(scope.end)
+    finally:
+        stop.set()
+        scope.kill_all()
+    assert scope.log().count(" is over (") == 2, [line for line in scope.log().splitlines() if " is over (" in line]
+    found = Counter(t["sender"]["ip"] for t in store.transcripts(scope.store))
+    assert found == {"127.0.3.1": 2499, "127.0.4.1": 1, "127.0.4.2": 1}, found
+    figures["sessions of a window across upgrades"] += 2500
+
+
 async def hanging(options, folder, gateway, figures, program, limit=60, grace=5):
     """A new process that never serves is ended when its time is over; until then and from then on the old one serves, and the next
     upgrade works. `program`: what hangs in place of the new one."""
@@ -256,6 +303,7 @@ async def run(options, folder, figures):
     await under_load(options, folder, gateway, figures, False)
     await under_load(options, folder, gateway, figures, True)
     await failing(options, folder, gateway, figures)
+    await window_over(options, folder, gateway, figures)
     # One that ends when asked to, and one that was stopped.
     await asyncio.gather(hanging(options, folder / "sleeps", gateway, figures, "#!/bin/sh\nexec sleep 600\n"),
                          hanging(options, folder / "stopped", gateway, figures, "#!/bin/sh\nkill -STOP $$\n"))

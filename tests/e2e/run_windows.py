@@ -181,7 +181,7 @@ async def several(scope, figures):
     assert "127.0.20.9" not in recorded(scope)
     for source in ("127.0.20.1", "127.0.20.1"):
         await mail(scope, source)
-    ended = await scope.wait(narrow["id"], state="ended", sessions=2)
+    ended = await scope.wait(narrow["id"], state="ended", sessions=2, in_progress=0)
     assert ended["ended_by"] == "count"
     await scope.wait(wide["id"], sessions=4, in_progress=0)
     found = [t for t in store.transcripts(scope.store) if t["sender"]["ip"].startswith("127.0.20.")]
@@ -258,7 +258,8 @@ async def restarts(scope, figures):
     assert shown[timed["id"]]["ended"] == timed["until"]
     for _ in range(5):
         await mail(scope, "127.0.30.1")
-    await scope.wait(number, state="ended", sessions=12, ended_by="count")
+    await scope.wait(number, state="ended", sessions=12, ended_by="count", in_progress=0)
+    await asyncio.sleep(1)  # the counts come before the transcripts
     found = [t for t in store.transcripts(scope.store) if t["sender"]["ip"] == "127.0.30.1"]
     assert len(found) == 12, f"{len(found)} sessions recorded of 12"
 
