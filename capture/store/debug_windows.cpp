@@ -261,6 +261,8 @@ std::optional<StoredWindow> read_debug_window(const std::string& folder) {
   return stored;
 }
 
+size_t count_debug_windows(std::string_view store) { return names_in(debug_windows_path(store)).size(); }
+
 std::vector<StoredWindow> read_debug_windows(std::string_view store) {
   std::vector<StoredWindow> all;
   const std::string path = debug_windows_path(store);

@@ -90,6 +90,8 @@ const char* window_ended_by(const std::string& folder) noexcept;
 
 /// None if nothing certain is known of it.
 std::optional<StoredWindow> read_debug_window(const std::string& folder);
+/// How many there are, those included that cannot be read.
+size_t count_debug_windows(std::string_view store);
 /// All windows of the store that can be read, in the order in which they were opened.
 std::vector<StoredWindow> read_debug_windows(std::string_view store);
 

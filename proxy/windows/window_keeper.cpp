@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "capture/store/window_log.h"
+#include "capture/store/window_retention.h"
 #include "capture/transcript/harmless.h"
 #include "capture/transcript/json_text.h"
 #include "config/units.h"
@@ -67,6 +68,7 @@ void WindowKeeper::resume() {
   const std::string& store = proxy_.settings().store.path;
   const int64_t now = unix_us();
   const auto log = read_windows(store, now);
+  retire_windows(store);
   for (StoredWindow& stored : read_debug_windows(store)) {
     if (!stored.ended_by.empty() || stored.window.id == kConfigWindow) continue;
     const OtherRuns others = other_runs(store, stored, proxy_.instance());
@@ -156,6 +158,7 @@ void WindowKeeper::end(Kept& kept, const CaptureWindow::End& how) {
     end_window(made ? *made : folder, by, at_us, error);
     warn_if(error, made ? *made : folder);
     window->save(true);
+    retire_windows(store);
   });
   if (const uint64_t left = kept.window->in_progress(); left > 0)
     spdlog::info("window {} takes no more sessions; {} of it in progress {} recorded to the end", kept.terms().id, left,

@@ -381,6 +381,28 @@ def unreachable(scope, folder):
     assert scope.cli("window", "list", "--config", broken, check=False)[0] == CONFIG
 
 
+def too_many(scope, figures):
+    """Windows that ended long ago go when the proxy starts, and those that are open stay."""
+    for number in range(2000, 3100):
+        folder = scope.store / "windows" / str(number)
+        folder.mkdir()
+        ended = number < 3099
+        (folder / "opened.json").write_text(json.dumps({
+            "schema": "smtpscope.debug-window/1", "id": str(number), "opened": "2020-01-01T00:00:00.000000Z", "senders": ["127.0.60.1"],
+            "exclude": [], "reason": ""}) + "\n")
+        if ended:
+            (folder / "ended.json").write_text('{"by":"hand","at":"2020-01-01T00:%02d:%02d.000000Z"}\n' % divmod(number - 1999, 60))
+    before = len(list((scope.store / "windows").iterdir()))
+    scope.start()
+    while not (scope.store / "control.sock").exists():  # it listens before it looks at them
+        time.sleep(0.1)
+    left = {path.name for path in (scope.store / "windows").iterdir()}
+    assert len(left) == 901 and before > 1100, (before, len(left))
+    assert list(scope.windows()) == ["3099"] and "2000" not in left and "3098" in left and "2" in left, sorted(left)
+    assert scope.open("127.0.60.2")["id"] == "3100"
+    figures["windows of long ago gone"] += before - len(left)
+
+
 async def run(options, folder, figures):
     gateway = await RefusingGateway().start()
     scope = Scope(options.binary, folder, gateway.port, {"senders": []})
@@ -406,6 +428,7 @@ async def run(options, folder, figures):
         scope.process.wait(30)
         assert not (scope.store / "control.sock").exists(), "the socket outlived a proxy that stopped in good order"
         unreachable(scope, folder)
+        await asyncio.to_thread(too_many, scope, figures)
     finally:
         scope.stop()
         gateway.close()
