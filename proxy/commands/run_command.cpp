@@ -5,9 +5,11 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -24,6 +26,7 @@
 #include "proxy/commands/supervisor.h"
 #include "proxy/control/control.h"
 #include "proxy/control/control_plane.h"
+#include "proxy/divert/sender_follower.h"
 #include "proxy/doctor/view_check.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
@@ -174,6 +177,10 @@ ExitCode run(const Arguments& arguments) {
   }
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
+  const bool diverted = std::any_of(settings.listeners.begin(), settings.listeners.end(),
+                                    [](const ListenerSettings& each) { return each.accept == Accept::tproxy; });
+  std::optional<SenderFollower> follower;
+  if (diverted) follower.emplace();
   CapturedSenders senders;
   const auto filter = senders.filter(settings.capture.senders, settings.capture.exclude);
   if (!filter) refuse("--sender", filter.error());
@@ -215,7 +222,8 @@ ExitCode run(const Arguments& arguments) {
       proxy, windows, [&] { return reload(proxy, senders, arguments); }, std::move(listener), std::move(token));
   const ViewCheck view_check(settings);
   Supervisor supervisor(proxy, control, invocation, counts.descriptor(), std::move(succession));
-  supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows); }, [&] { senders.end(); });
+  supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows, follower ? &*follower : nullptr); },
+                    [&] { senders.end(); });
   const int left = supervisor.run();
   windows.finish();
   return left == 0 ? ExitCode::ok : ExitCode::failed;

@@ -101,13 +101,14 @@ void WindowKeeper::resume() {
   put();
 }
 
-void WindowKeeper::take_config() {
-  if (proxy_.config_window() == config_) return;
+bool WindowKeeper::take_config() {
+  if (proxy_.config_window() == config_) return false;
   config_ = proxy_.config_window();
-  if (!config_) return;
+  if (!config_) return true;
   Kept kept;
   kept.window = config_;
   open_.insert(open_.begin(), std::move(kept));
+  return true;
 }
 
 void WindowKeeper::begin(Kept& kept) {
@@ -226,7 +227,7 @@ void WindowKeeper::heed_others() {
 }
 
 void WindowKeeper::look() {
-  take_config();
+  bool others = take_config();
   heed_others();
   const uint64_t connections = proxy_.connections();
   for (Kept& kept : open_) {
@@ -240,8 +241,9 @@ void WindowKeeper::look() {
     ending_.insert(ending_.end(), std::make_move_iterator(ended), std::make_move_iterator(open_.end()));
     open_.erase(ended, open_.end());
     put();
-    changed_();
+    others = true;
   }
+  if (others) changed_();
   std::erase_if(ending_, [this](Kept& kept) { return kept.window->in_progress() == 0 && tell(kept); });
 }
 
@@ -340,6 +342,15 @@ nlohmann::ordered_json WindowKeeper::list() const {
   auto windows = nlohmann::ordered_json::array();
   for (const Kept& kept : open_) windows.push_back(window_json(facts_of(kept)));
   return windows;
+}
+
+std::vector<WindowKeeper::Open> WindowKeeper::open_windows() const {
+  std::vector<Open> open;
+  const int64_t now = unix_us();
+  for (const Kept& kept : open_)
+    if (kept.ended_us == 0 && !kept.window->over())
+      open.push_back({kept.terms(), (left_ms(kept.terms(), now) + 999) / 1000});
+  return open;
 }
 
 std::vector<WindowKeeper::Count> WindowKeeper::counts() const {

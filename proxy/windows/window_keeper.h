@@ -66,6 +66,12 @@ class WindowKeeper {
   /// Those that are open, the configuration's first.
   nlohmann::ordered_json list() const;
 
+  struct Open {
+    DebugWindow terms;
+    uint64_t left_s;  ///< of its time; 0: it has no end
+  };
+  std::vector<Open> open_windows() const;
+
   struct Count {
     std::string id;
     uint64_t sessions;
@@ -91,7 +97,8 @@ class WindowKeeper {
     bool is_config() const { return terms().id == kConfigWindow; }
   };
 
-  void take_config();
+  /// True if the configuration asks for another one than before.
+  bool take_config();
   /// From now on the proxy listens for it.
   void begin(Kept& kept);
   void stop_listening(Kept& kept, int64_t at_us);
