@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,7 +22,7 @@ namespace smtpscope {
 namespace {
 
 constexpr std::string_view kSchema = "smtpscope.debug-window/1";
-constexpr const char *kOpened = "/opened.json", *kEnded = "/ended.json", *kUnknown = "unknown";
+constexpr const char *kOpened = "/opened.json", *kEnded = "/ended.json", *kTold = "/told", *kUnknown = "unknown";
 constexpr std::string_view kTallySuffix = ".jsonl";
 
 std::error_code last_error() { return {errno, std::generic_category()}; }
@@ -190,17 +191,44 @@ std::string keep_window(std::string_view store, DebugWindow& window) {
 bool end_window(const std::string& folder, std::string_view by, int64_t at_us, std::error_code& error) noexcept {
   error.clear();
   try {
+    const std::string word = "{\"by\":\"" + std::string(by) + "\",\"at\":\"" + iso_utc(at_us) + "\"}\n";
+    // Nobody reads half of it. Where the file system or the disk does not take that, that it ended is what counts.
+    const std::string unready = folder + "/.ended." + std::to_string(::getpid());
+    if (!write_whole(unready, word, false)) {
+      const bool made = ::link(unready.c_str(), (folder + kEnded).c_str()) == 0;
+      const bool there = errno == EEXIST;
+      ::unlink(unready.c_str());
+      if (made || there) return made;
+    }
     const UniqueFd fd(open_private(folder + kEnded, O_CREAT | O_EXCL | O_WRONLY));
     if (!fd) {
       if (errno != EEXIST) error = last_error();
       return false;
     }
-    error = write_all(fd.get(), "{\"by\":\"" + std::string(by) + "\",\"at\":\"" + iso_utc(at_us) + "\"}\n");
+    error = write_all(fd.get(), word);
     return true;
   } catch (const std::bad_alloc&) {
     error = std::make_error_code(std::errc::not_enough_memory);
     return false;
   }
+}
+
+bool claim_telling(const std::string& folder) noexcept {
+  try {
+    return UniqueFd(open_private(folder + kTold, O_CREAT | O_EXCL | O_WRONLY)) || errno != EEXIST;
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
+}
+
+std::error_code remove_window(const std::string& folder) noexcept {
+  std::error_code error;
+  try {
+    std::filesystem::remove_all(folder, error);
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+  }
+  return error;
 }
 
 const char* window_ended_by(const std::string& folder) noexcept {
@@ -217,21 +245,29 @@ const char* window_ended_by(const std::string& folder) noexcept {
   }
 }
 
+std::optional<StoredWindow> read_debug_window(const std::string& folder) {
+  StoredWindow stored;
+  stored.folder = folder;
+  auto window = read_opened(read_file(folder + kOpened));
+  if (!window) return std::nullopt;
+  stored.window = std::move(*window);
+  for (const std::string& file : names_in(folder)) {
+    if (!file.ends_with(kTallySuffix)) continue;
+    stored.runs.push_back({file.substr(0, file.size() - kTallySuffix.size()),
+                           read_tally_json(last_whole_line(read_file(folder + '/' + file)))});
+    stored.tally.add(stored.runs.back().tally);
+  }
+  if (has_ended(folder)) read_end(stored);
+  return stored;
+}
+
+size_t count_debug_windows(std::string_view store) { return names_in(debug_windows_path(store)).size(); }
+
 std::vector<StoredWindow> read_debug_windows(std::string_view store) {
   std::vector<StoredWindow> all;
   const std::string path = debug_windows_path(store);
-  for (const std::string& name : names_in(path)) {
-    StoredWindow stored;
-    stored.folder = path + '/' + name;
-    auto window = read_opened(read_file(stored.folder + kOpened));
-    if (!window) continue;
-    stored.window = std::move(*window);
-    for (const std::string& file : names_in(stored.folder))
-      if (file.ends_with(kTallySuffix))
-        stored.tally.add(read_tally_json(last_whole_line(read_file(stored.folder + '/' + file))));
-    if (has_ended(stored.folder)) read_end(stored);
-    all.push_back(std::move(stored));
-  }
+  for (const std::string& name : names_in(path))
+    if (auto stored = read_debug_window(path + '/' + name)) all.push_back(std::move(*stored));
   std::stable_sort(all.begin(), all.end(), [](const StoredWindow& a, const StoredWindow& b) {
     return a.window.opened_us < b.window.opened_us;
   });

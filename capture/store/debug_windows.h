@@ -2,7 +2,8 @@
 //
 //   <store>/windows/<window>/opened.json        what was asked for; written once, whole
 //   <store>/windows/<window>/<instance>.jsonl   what a run of the proxy counted; its last whole line holds
-//   <store>/windows/<window>/ended.json         how it ended; made once, by whoever ends it
+//   <store>/windows/<window>/ended.json         how it ended; made once, whole, by whoever ends it
+//   <store>/windows/<window>/told               what came of it was told in the log; made once, by whoever tells
 //
 // Each file has one writer, and a run counts only what it saw itself: several runs, one after the other or (during an
 // upgrade) beside each other, add up, and whatever dies at any time leaves what was counted before.
@@ -11,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -63,6 +65,12 @@ struct StoredWindow {
   std::string ended_by;  ///< "time", "count", "hand", "configuration"; or "unknown"; empty: it has not ended
   int64_t ended_us = 0;
 
+  struct Run {
+    std::string instance;
+    WindowTally tally;
+  };
+  std::vector<Run> runs{};  ///< those of which `tally` is the sum
+
   /// One whose time is over or whose sessions have come has ended, also if nobody was alive to tell.
   void settle(int64_t now_us);
 };
@@ -73,9 +81,17 @@ std::string keep_window(std::string_view store, DebugWindow& window);
 /// Tells that it ended. False if somebody has told so before, and if the store does not take it (`error` then says
 /// why).
 bool end_window(const std::string& folder, std::string_view by, int64_t at_us, std::error_code& error) noexcept;
+/// True for the first who asks: whoever is to tell what came of it. Where the store does not take that, for everybody.
+bool claim_telling(const std::string& folder) noexcept;
+/// Takes it out of the store.
+std::error_code remove_window(const std::string& folder) noexcept;
 /// One of the words of StoredWindow::ended_by, as whoever ended it told; null: it has not ended.
 const char* window_ended_by(const std::string& folder) noexcept;
 
+/// None if nothing certain is known of it.
+std::optional<StoredWindow> read_debug_window(const std::string& folder);
+/// How many there are, those included that cannot be read.
+size_t count_debug_windows(std::string_view store);
 /// All windows of the store that can be read, in the order in which they were opened.
 std::vector<StoredWindow> read_debug_windows(std::string_view store);
 

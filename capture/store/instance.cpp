@@ -84,6 +84,15 @@ bool instance_alive(std::string_view store, std::string_view id) {
   return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
+bool another_instance_lives(std::string_view store, std::string_view own) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(run_path(store).c_str()),
+                                                    [](DIR* d) { return ::closedir(d); });
+  if (!listing) return false;
+  while (const dirent* entry = ::readdir(listing.get()))
+    if (own != entry->d_name && instance_alive(store, entry->d_name)) return true;
+  return false;
+}
+
 Instances find_instances(std::string_view store, std::string_view own) {
   Instances found;
   const std::string directory = run_path(store);

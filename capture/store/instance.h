@@ -37,6 +37,9 @@ class Instance {
 /// Does a process hold this instance? False too if the file may not be looked at.
 bool instance_alive(std::string_view store, std::string_view id);
 
+/// Does a process other than `own` use the store?
+bool another_instance_lives(std::string_view store, std::string_view own);
+
 /// What stands in <store>/run.
 struct Instances {
   struct Dead {

@@ -34,10 +34,11 @@ Result<std::shared_ptr<const SenderFilter>> CapturedSenders::filter(const std::v
   return std::make_shared<const SenderFilter>(std::move(*built));
 }
 
-void CapturedSenders::begin(uv_loop_t* loop, Proxy& proxy, WindowKeeper& windows) {
+void CapturedSenders::begin(uv_loop_t* loop, Proxy& proxy, WindowKeeper& windows, SenderFollower* follower) {
   loop_ = loop;
   proxy_ = &proxy;
   windows_ = &windows;
+  follower_ = follower;
   follow();
 }
 
@@ -53,7 +54,10 @@ void CapturedSenders::follow() {
   entries.insert(entries.end(), settings.capture.senders.begin(), settings.capture.senders.end());
   entries.insert(entries.end(), settings.capture.exclude.begin(), settings.capture.exclude.end());
   if (!has_names(entries)) {
-    if (std::exchange(resolver_, nullptr)) changed();
+    if (std::exchange(resolver_, nullptr))
+      changed();
+    else
+      divert();
     return;
   }
   try {
@@ -85,6 +89,30 @@ void CapturedSenders::changed() {
     withheld.insert(withheld.begin(), (*now)->withheld().begin(), (*now)->withheld().end());
   }
   tell(withheld);
+  divert();
+}
+
+/// A process that takes no more connections leaves that to the one in its place. Whom the kernel is to divert follows
+/// from whom the open windows take. While a name has not been looked up yet, or nobody knows whom an exclusion means,
+/// the kernel is left alone.
+void CapturedSenders::divert() {
+  if (follower_ == nullptr || !proxy_->accepts() || (resolver_ && !resolver_->settled())) return;
+  Settings settings = proxy_->settings();
+  std::vector<DivertWindow> opened;
+  std::optional<uint64_t> config_left_s;
+  for (WindowKeeper::Open& open : windows_->open_windows())
+    if (open.terms.id == kConfigWindow)
+      config_left_s = open.left_s;
+    else
+      opened.push_back({std::move(open.terms.senders), std::move(open.terms.exclude), open.left_s});
+  if (!config_left_s) settings.capture.senders.clear();
+  static const ResolvedNames none;
+  DivertPlanning plan = plan_divert(settings, resolver_ ? resolver_->names() : none, opened, config_left_s.value_or(0));
+  if (!plan.faults.empty() && !plan.nobody) return;
+  bool whole = true;
+  if (resolver_)
+    for (const NameResolver::State& state : resolver_->states()) whole = whole && (state.failure.empty() || state.kept);
+  follower_->follow({std::move(plan.intent), whole});
 }
 
 void CapturedSenders::tell(const std::vector<std::string>& withheld) {

@@ -5,9 +5,11 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -24,6 +26,7 @@
 #include "proxy/commands/supervisor.h"
 #include "proxy/control/control.h"
 #include "proxy/control/control_plane.h"
+#include "proxy/divert/sender_follower.h"
 #include "proxy/doctor/view_check.h"
 #include "proxy/relay/log.h"
 #include "proxy/relay/proxy.h"
@@ -32,6 +35,7 @@
 #include "proxy/service/notify.h"
 #include "proxy/service/privileges.h"
 #include "proxy/service/watchdog.h"
+#include "proxy/windows/shared_counts.h"
 #include "proxy/windows/window_keeper.h"
 
 namespace smtpscope {
@@ -173,6 +177,10 @@ ExitCode run(const Arguments& arguments) {
   }
   const Settings& settings = *read;
   if (refused(settings)) return ExitCode::config;
+  const bool diverted = std::any_of(settings.listeners.begin(), settings.listeners.end(),
+                                    [](const ListenerSettings& each) { return each.accept == Accept::tproxy; });
+  std::optional<SenderFollower> follower;
+  if (diverted) follower.emplace();
   CapturedSenders senders;
   const auto filter = senders.filter(settings.capture.senders, settings.capture.exclude);
   if (!filter) refuse("--sender", filter.error());
@@ -205,14 +213,17 @@ ExitCode run(const Arguments& arguments) {
                  settings.store.path);
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
+  SharedCounts counts(std::move(succession.counts));
   WindowKeeper windows(
-      proxy, [&](const auto& whom, const auto& but) { return senders.filter(whom, but); }, [&] { senders.follow(); });
+      proxy, counts, [&](const auto& whom, const auto& but) { return senders.filter(whom, but); },
+      [&] { senders.follow(); });
   windows.resume();
   ControlPlane control(
       proxy, windows, [&] { return reload(proxy, senders, arguments); }, std::move(listener), std::move(token));
   const ViewCheck view_check(settings);
-  Supervisor supervisor(proxy, control, invocation, std::move(succession));
-  supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows); }, [&] { senders.end(); });
+  Supervisor supervisor(proxy, control, invocation, counts.descriptor(), std::move(succession));
+  supervisor.beside([&](uv_loop_t* loop) { senders.begin(loop, proxy, windows, follower ? &*follower : nullptr); },
+                    [&] { senders.end(); });
   const int left = supervisor.run();
   windows.finish();
   return left == 0 ? ExitCode::ok : ExitCode::failed;

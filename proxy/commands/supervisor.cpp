@@ -10,11 +10,12 @@
 
 namespace smtpscope {
 
-Supervisor::Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, Succession succession)
+Supervisor::Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, int counts, Succession succession)
     : proxy_(proxy),
       control_(control),
       supervision_(proxy.pulses(), Notifier::from_environment(), [this] { return status(); }),
       handover_(&loop_, std::move(invocation)),
+      counts_(counts),
       succession_(std::move(succession)) {}
 
 int Supervisor::run() {
@@ -75,21 +76,17 @@ void Supervisor::on_serving() {
 
 void Supervisor::on_upgrade() {
   if (draining_ || handover_.under_way()) {
-    spdlog::warn("no upgrade: {}",
-                 draining_ ? "this process is about to end"
-                           : fmt::format("process {} is starting already; if it hangs, end it", handover_.successor()));
+    spdlog::warn("no upgrade: {}", draining_ ? "this process is about to end"
+                                             : fmt::format("process {} is starting already", handover_.successor()));
     return;
   }
   std::vector<int> sockets = proxy_.listening_sockets();
   if (const int fd = control_.address_socket(); fd >= 0) sockets.push_back(fd);
   const std::string why = handover_.begin(
-      sockets, [this] { on_upgraded(); },
-      [this] {
+      sockets, counts_, [this] { on_upgraded(); },
+      [this](const std::string& how) {
         control_.hold(false);
-        spdlog::error(
-            "no upgrade: the new process {} ended before it could serve, and its own messages say why; this one "
-            "goes on as before",
-            handover_.successor());
+        spdlog::error("no upgrade: the new process {} {}; this one goes on as before", handover_.successor(), how);
       });
   if (!why.empty()) {
     spdlog::error("no upgrade: {}; this process goes on as before", why);

@@ -17,8 +17,10 @@ namespace smtpscope {
 
 class Supervisor {
  public:
-  /// `invocation`: how an upgrade starts a new process; `succession`: what this one got from the process before it.
-  Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, Succession succession);
+  /// `invocation`: how an upgrade starts a new process; `counts`: what that one gets to count the sessions of windows
+  /// in
+  /// (-1: nothing); `succession`: what this one got from the process before it.
+  Supervisor(Proxy& proxy, ControlPlane& control, Invocation invocation, int counts, Succession succession);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
@@ -49,6 +51,7 @@ class Supervisor {
   uv_timer_t timer_{};
   Supervision supervision_;
   Handover handover_;
+  const int counts_;
   Succession succession_;
   bool draining_ = false, forced_ = false;
   bool replaced_ = false;  ///< drains because another process has taken over

@@ -16,6 +16,7 @@
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/window_divert.h"
+#include "proxy/windows/other_runs.h"
 #include "proxy/windows/window_request.h"
 #include "proxy/windows/window_view.h"
 
@@ -88,7 +89,8 @@ std::string stored(const WindowArguments& a, const std::set<std::string>& open) 
     window.settle(now);
     if (window.ended_by.empty() && open.contains(window.window.id)) continue;
     const std::string hint = *store == Settings().store.path ? "" : *store;
-    text += shown(a, window_json({window, now, 0, false, listened_spans(log, window, now), hint}));
+    text += shown(a, window_json({window, now, other_runs(*store, window, {}).in_progress, false,
+                                  listened_spans(log, window, now), hint}));
   }
   return text;
 }

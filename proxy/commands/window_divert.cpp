@@ -64,7 +64,7 @@ void divert_follows_windows(const std::string& config_option, const std::string&
   if (!settings || std::none_of(settings->listeners.begin(), settings->listeners.end(),
                                 [](const ListenerSettings& l) { return l.accept == Accept::tproxy; }))
     return;
-  if (geteuid() != 0) return say("only root can bring the kernel's diversion up to date: smtpscope divert on");
+  if (geteuid() != 0) return say("whether the kernel diverts its senders only root can see: smtpscope divert status");
   if (!diversion_is_on()) return say("the kernel diverts nobody to the proxy yet: smtpscope divert on");
   const ProxyAnswer answer = ask_running_proxy(config_option, store_option, "GET", "/windows");
   if (answer.code != ExitCode::ok || answer.status != 200) return;

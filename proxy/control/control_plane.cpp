@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -90,7 +91,11 @@ void ControlPlane::serve_socket() {
 void ControlPlane::on_timer() {
   windows_.look();
   // Another process of the same store may have come and gone, and its socket with it.
-  if (++ticks_ % kTicksASocket == 0 && socket_ && socket_->lost()) serve_socket();
+  if (++ticks_ % kTicksASocket == 0 && socket_ && !proxy_.store().behind()) {
+    const auto lost = std::make_shared<std::atomic<bool>>(false);
+    proxy_.store().run([lost, store = proxy_.settings().store.path] { *lost = ControlSocket::lost(store); });
+    if (*lost) serve_socket();
+  }
 }
 
 void ControlPlane::reload() {

@@ -62,9 +62,9 @@ Result<Fd> ControlSocket::bind() {
   return fd;
 }
 
-bool ControlSocket::lost() const {
+bool ControlSocket::lost(const std::string& store) {
   struct stat now {};
-  return ::stat(control_socket_path(store_).c_str(), &now) != 0 && errno == ENOENT;
+  return ::stat(control_socket_path(store).c_str(), &now) != 0 && errno == ENOENT;
 }
 
 ControlSocket::~ControlSocket() {

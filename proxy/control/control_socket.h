@@ -22,8 +22,8 @@ class ControlSocket {
 
   /// A bound, non-blocking socket. The error is a sentence.
   Result<Fd> bind();
-  /// Has its file been taken away (not: replaced by another process's)?
-  bool lost() const;
+  /// Has the file of a socket that was bound here been taken away (not: replaced by another process's)?
+  static bool lost(const std::string& store);
 
  private:
   std::string store_;

@@ -39,14 +39,6 @@ std::string content_of(const UniqueFd& fd) {
   }
 }
 
-/// A user's PATH often lacks the folders of ip, nft and sysctl.
-void complete_path() {
-  const char* const path = std::getenv("PATH");
-  std::string wanted = path == nullptr ? "/usr/bin:/bin" : path;
-  if (wanted.ends_with(":/usr/sbin:/sbin")) return;
-  setenv("PATH", (wanted + ":/usr/sbin:/sbin").c_str(), 1);
-}
-
 std::string quoted_word(const std::string& word) {
   constexpr const char* kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:=-,+@%";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
@@ -62,6 +54,14 @@ std::string quoted_word(const std::string& word) {
 }
 
 }  // namespace
+
+/// A user's PATH often lacks the folders of ip, nft and sysctl.
+void complete_path() {
+  const char* const path = std::getenv("PATH");
+  std::string wanted = path == nullptr ? "/usr/bin:/bin" : path;
+  if (wanted.ends_with(":/usr/sbin:/sbin")) return;
+  setenv("PATH", (wanted + ":/usr/sbin:/sbin").c_str(), 1);
+}
 
 std::string Command::shell() const {
   std::string line;

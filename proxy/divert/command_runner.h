@@ -21,6 +21,10 @@ struct Outcome {
   bool ok() const { return status == 0; }
 };
 
+/// Adds /usr/sbin and /sbin to PATH for this process, where they are missing, as run_command() does. Not while other
+/// threads run.
+void complete_path();
+
 /// Looks in PATH, then in /usr/sbin and /sbin.
 Outcome run_command(const Command& command);
 

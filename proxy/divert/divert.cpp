@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "config/address_set.h"
+#include "config/sender_spec.h"
 #include "proxy/clock.h"
 #include "proxy/divert/flows.h"
 #include "proxy/divert/inspect.h"
@@ -21,6 +23,16 @@ namespace {
 
 constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
 
+std::vector<std::string> split(const std::string& ranges) {
+  std::vector<std::string> all;
+  for (size_t at = 0; at < ranges.size();) {
+    const size_t end = std::min(ranges.find(", ", at), ranges.size());
+    all.push_back(ranges.substr(at, end - at));
+    at = end + 2;
+  }
+  return all;
+}
+
 /// What is wanted, in one line that differs whenever it does.
 std::string describe(const DivertIntent& intent) {
   nlohmann::ordered_json out = {{"port", intent.port}, {"for_s", intent.for_s}, {"bridge", intent.bridge}};
@@ -31,6 +43,34 @@ std::string describe(const DivertIntent& intent) {
           {"senders", ranges_text(joined(family.senders))},
           {"destinations", ranges_text(family.destinations)}};
   return out.dump();
+}
+
+/// Is it what the kernel has now? Senders whose time is over are not in its sets any more; the proxy itself has put
+/// others there since (sender_follower.h).
+bool is_in_force(const DivertIntent& intent, const DivertState& state, const HostFacts& facts) {
+  nlohmann::ordered_json wanted = nlohmann::ordered_json::parse(describe(intent));
+  nlohmann::ordered_json made = nlohmann::ordered_json::parse(state.intent, nullptr, false);
+  if (!made.is_object()) return false;
+  for (size_t i = 0; i < 2; ++i) {
+    const DivertFamily& family = intent.families[i];
+    const std::string key = std::string("ipv") + family.suffix();
+    AddressSet before, now, missing(family.on() ? family.senders : AddressRanges());
+    AddressSet extra;
+    for (const SenderElement& element : facts.senders[i]) now.add(AddressSet({element.range}));
+    extra = now;
+    extra.remove(missing);
+    if (made.contains(key)) {
+      for (const std::string& range : split(made[key].value("senders", "")))
+        if (const auto spec = parse_sender_spec(range)) before.add(AddressSet({{spec->first, spec->last}}));
+      made[key].erase("senders");
+    }
+    missing.remove(now);
+    missing.remove(before);
+    if (!extra.empty() || !missing.empty()) return false;
+    if (wanted.contains(key)) wanted[key].erase("senders");
+    if (!family.on()) made.erase(key);
+  }
+  return wanted == made;
 }
 
 /// Senders that reach a gateway on this very host never pass through it.
@@ -207,8 +247,8 @@ bool divert_off(uint64_t wait_ms, bool cut, const Say& say) {
   DivertState state = *record;
   state.phase = DivertState::Phase::ending;
   if (const auto error = file.write(state)) return say(error->message), false;
-  if (facts.senders_in_force > 0)
-    if (const auto error = run_all({nft(empty_senders_ruleset(facts.has_senders_set))}))
+  if (facts.has_inet_table)
+    if (const auto error = run_all({nft(empty_senders_ruleset(facts.has_senders_set, true))}))
       return say(error->message), false;
   if (facts.has_inet_table && !cut) {
     if (const uint64_t left = wait_for_sessions(state.port, wait_ms); left > 0) {
@@ -229,7 +269,7 @@ bool divert_nobody(const Say& say) {
   if (!found) return say(found.error()), false;
   const auto& [file, record, facts] = *found;
   if (!record || facts.senders_in_force == 0) return true;
-  const auto error = run_all({nft(empty_senders_ruleset(facts.has_senders_set))});
+  const auto error = run_all({nft(empty_senders_ruleset(facts.has_senders_set, false))});
   if (error) say(error->message);
   return !error;
 }
@@ -287,7 +327,7 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
   const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
-  if (somebody && describe(*intent) != state.intent)
+  if (somebody && !is_in_force(*intent, state, facts))
     differs(
         "the configuration, the windows that are open, or what their names mean, is another by now: `divert on` brings "
         "it in force");

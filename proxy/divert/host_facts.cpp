@@ -9,6 +9,9 @@
 #include <optional>
 #include <string_view>
 
+#include "config/ip.h"
+#include "config/sender_spec.h"
+
 namespace smtpscope {
 namespace {
 
@@ -71,6 +74,22 @@ uint32_t mark_bits_of_iptables(std::string_view text) {
   return bits;
 }
 
+/// "192.0.2.1", a range or a prefix as nft writes them.
+std::optional<SenderFilter::Range> range_of(const json& element) {
+  std::string text = element.is_string() ? element.get<std::string>() : "";
+  if (element.is_object() && element.contains("prefix"))
+    text =
+        fmt::format("{}/{}", element["prefix"].at("addr").get<std::string>(), element["prefix"].at("len").get<int>());
+  if (element.is_object() && element.contains("range")) {
+    const auto first = IpAddress::parse(element["range"].at(0).get<std::string>());
+    const auto last = IpAddress::parse(element["range"].at(1).get<std::string>());
+    if (first && last) return SenderFilter::Range{*first, *last};
+  }
+  const auto spec = parse_sender_spec(text);
+  if (!spec || spec->kind != SenderSpec::Kind::addresses) return std::nullopt;
+  return SenderFilter::Range{spec->first, spec->last};
+}
+
 class RulesetReader {
  public:
   explicit RulesetReader(HostFacts& facts) : facts_(facts) {}
@@ -98,10 +117,15 @@ class RulesetReader {
       facts_.has_senders_set[name.ends_with('6') ? 1 : 0] = true;
       for (const json& element : body.value("elem", json::array())) {
         ++facts_.senders_in_force;
-        const json& inner = element.is_object() && element.contains("elem") ? element["elem"] : element;
-        if (!inner.is_object() || !inner.contains("expires")) continue;
+        const bool timed = element.is_object() && element.contains("elem");
+        const json& inner = timed ? element["elem"] : element;
+        const bool expires = inner.is_object() && inner.contains("expires");
+        const uint64_t left_s = expires ? inner["expires"].get<uint64_t>() : 0;
+        if (const auto range = range_of(timed ? inner.value("val", json()) : element))
+          facts_.senders[name.ends_with('6') ? 1 : 0].push_back({*range, expires ? std::max<uint64_t>(left_s, 1) : 0});
+        if (!expires) continue;
         ++expiring_;
-        facts_.senders_expire_in_s = std::max(facts_.senders_expire_in_s, inner["expires"].get<uint64_t>());
+        facts_.senders_expire_in_s = std::max(facts_.senders_expire_in_s, left_s);
       }
       facts_.senders_expire = expiring_ > 0 && expiring_ == facts_.senders_in_force;
       body.erase("elem");

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/result.h"
+#include "config/sender_filter.h"
 #include "proxy/divert/state.h"
 
 namespace smtpscope {
@@ -29,6 +30,12 @@ struct PolicyRule {
   bool operator==(const PolicyRule&) const = default;
 };
 
+/// What is in a set of ours.
+struct SenderElement {
+  SenderFilter::Range range;
+  uint64_t left_s = 0;  ///< until the kernel forgets it; 0: never
+};
+
 struct HostFacts {
   std::array<std::vector<PolicyRule>, 2> rules;    ///< IPv4, IPv6
   std::array<std::set<uint32_t>, 2> route_tables;  ///< that hold routes
@@ -41,9 +48,10 @@ struct HostFacts {
   bool has_inet_table = false, has_bridge_table = false;  ///< of our name
   /// Our tables as listed, without handles and elements; empty if there is none.
   std::string our_listing;
-  uint64_t senders_in_force = 0;         ///< elements of our sets of senders
-  bool senders_expire = false;           ///< do they all?
-  uint64_t senders_expire_in_s = 0;      ///< the last of them
+  std::array<std::vector<SenderElement>, 2> senders;  ///< in our sets, IPv4 and IPv6
+  uint64_t senders_in_force = 0;                      ///< how many they are
+  bool senders_expire = false;                        ///< do they all?
+  uint64_t senders_expire_in_s = 0;                   ///< the last of them
   std::vector<std::string> drop_chains;  ///< base chains of others at input or output that drop what they do not know
 
   bool has_rule(size_t family, const DivertNumbers& numbers) const;

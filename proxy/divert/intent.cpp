@@ -28,47 +28,6 @@ bool is_interface_name(std::string_view name) {
              std::string_view::npos;
 }
 
-struct Stretch {
-  SenderFilter::Range range;
-  uint64_t for_s;  ///< 0: for ever
-};
-
-/// Makes them disjoint: each address is kept for as long as the longest of those that cover it.
-void put_senders(const std::vector<Stretch>& stretches, DivertFamily& family) {
-  constexpr uint64_t kForEver = ~uint64_t{0};
-  constexpr IpAddress kLastV4 = IpAddress::v4(0xFFFFFFFF), kLastV6 = IpAddress::v6(~uint64_t{0}, ~uint64_t{0});
-  struct Edge {
-    IpAddress at;
-    bool begins;
-    uint64_t for_s;
-  };
-  std::vector<Edge> edges;
-  for (const Stretch& s : stretches) {
-    const uint64_t for_s = s.for_s == 0 ? kForEver : s.for_s;
-    edges.push_back({s.range.first, true, for_s});
-    if (s.range.last != kLastV6) edges.push_back({s.range.last.next(), false, for_s});  // it would wrap
-  }
-  std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.at < b.at; });
-  std::multiset<uint64_t> in_force;
-  for (size_t i = 0; i < edges.size();) {
-    const IpAddress at = edges[i].at;
-    for (; i < edges.size() && edges[i].at == at; ++i)
-      if (edges[i].begins)
-        in_force.insert(edges[i].for_s);
-      else
-        in_force.erase(in_force.find(edges[i].for_s));
-    if (in_force.empty()) continue;
-    const IpAddress last = i < edges.size() ? edges[i].at.previous() : family.v6 ? kLastV6 : kLastV4;
-    const uint64_t for_s = *in_force.rbegin() == kForEver ? 0 : *in_force.rbegin();
-    if (!family.senders.empty() && family.senders.back().last.next() == at && family.senders_for_s.back() == for_s) {
-      family.senders.back().last = last;
-    } else {
-      family.senders.push_back({at, last});
-      family.senders_for_s.push_back(for_s);
-    }
-  }
-}
-
 class Planner {
  public:
   Planner(const Settings& settings, const ResolvedNames& names, const std::vector<DivertWindow>& windows,
@@ -144,7 +103,7 @@ class Planner {
       if (opened.empty() && !config_left_s_) {
         family.senders = filter->ranges(of_family);
       } else {
-        std::vector<Stretch> stretches;
+        std::vector<DivertStretch> stretches;
         for (const auto& range : filter->ranges(of_family))
           stretches.push_back({range, config_left_s_.value_or(out_.intent.for_s)});
         for (size_t i = 0; i < opened.size(); ++i)
@@ -232,6 +191,43 @@ class Planner {
 };
 
 }  // namespace
+
+void put_senders(const std::vector<DivertStretch>& stretches, DivertFamily& family) {
+  constexpr uint64_t kForEver = ~uint64_t{0};
+  constexpr IpAddress kLastV4 = IpAddress::v4(0xFFFFFFFF), kLastV6 = IpAddress::v6(~uint64_t{0}, ~uint64_t{0});
+  struct Edge {
+    IpAddress at;
+    bool begins;
+    uint64_t for_s;
+  };
+  std::vector<Edge> edges;
+  for (const DivertStretch& s : stretches) {
+    const uint64_t for_s = s.for_s == 0 ? kForEver : s.for_s;
+    edges.push_back({s.range.first, true, for_s});
+    if (s.range.last != kLastV6) edges.push_back({s.range.last.next(), false, for_s});  // it would wrap
+  }
+  std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.at < b.at; });
+  std::multiset<uint64_t> in_force;
+  family.senders.clear();
+  family.senders_for_s.clear();
+  for (size_t i = 0; i < edges.size();) {
+    const IpAddress at = edges[i].at;
+    for (; i < edges.size() && edges[i].at == at; ++i)
+      if (edges[i].begins)
+        in_force.insert(edges[i].for_s);
+      else
+        in_force.erase(in_force.find(edges[i].for_s));
+    if (in_force.empty()) continue;
+    const IpAddress last = i < edges.size() ? edges[i].at.previous() : family.v6 ? kLastV6 : kLastV4;
+    const uint64_t for_s = *in_force.rbegin() == kForEver ? 0 : *in_force.rbegin();
+    if (!family.senders.empty() && family.senders.back().last.next() == at && family.senders_for_s.back() == for_s) {
+      family.senders.back().last = last;
+    } else {
+      family.senders.push_back({at, last});
+      family.senders_for_s.push_back(for_s);
+    }
+  }
+}
 
 DivertPlanning plan_divert(const Settings& settings, const ResolvedNames& names,
                            const std::vector<DivertWindow>& windows, std::optional<uint64_t> config_left_s) {

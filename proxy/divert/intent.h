@@ -41,6 +41,15 @@ struct DivertIntent {
   std::string bridge;                    ///< empty: this host routes
 };
 
+/// Addresses, and how long they are to be diverted, seconds; 0: for ever.
+struct DivertStretch {
+  SenderFilter::Range range;
+  uint64_t for_s = 0;
+};
+/// Gives the family these senders, made disjoint: each address is kept for as long as the longest of those that cover
+/// it.
+void put_senders(const std::vector<DivertStretch>& stretches, DivertFamily& family);
+
 struct DivertPlanning {
   DivertIntent intent;
   std::vector<SettingsIssue> faults;  ///< then `intent` must not be used

@@ -37,6 +37,7 @@ class Transaction {
     table();  // deleting what is not there would be a fault
     commands_.push_back({{"delete", {{"table", {{"family", family_}, {"name", kDivertTable}}}}}});
   }
+  /// `ends`: elements may have an end of their own.
   void set(const std::string& name, const DivertFamily& family, bool ends) {
     json body = {{"family", family_},
                  {"table", kDivertTable},
@@ -45,6 +46,13 @@ class Transaction {
                  {"flags", json::array({"interval"})}};
     if (ends) body["flags"].push_back("timeout");
     add("set", std::move(body));
+  }
+  /// Nothing is to be put into the sets any more.
+  void end() { mark("add"); }
+  /// A fault, with which nothing of this transaction is done, behind end().
+  void unless_ended() {
+    mark("create");
+    mark("delete");
   }
   /// `of(i)`: how long the i-th is kept, seconds; 0: for ever.
   template <class ForS>
@@ -79,6 +87,10 @@ class Transaction {
   std::vector<json>& commands() { return commands_; }
 
  private:
+  void mark(const char* command) {
+    json body = {{"family", family_}, {"table", kDivertTable}, {"name", "ending"}, {"type", "mark"}};
+    commands_.push_back({{command, {{"set", std::move(body)}}}});
+  }
   void add(const char* kind, json body) { commands_.push_back({{"add", {{kind, std::move(body)}}}}); }
 
   const char* family_;
@@ -102,11 +114,8 @@ class Tables {
     t_.table();
     for (const DivertFamily& family : intent_.families) {
       if (!family.on()) continue;
-      const auto for_s = [&](size_t i) { return family.kept_for_s(i, intent_.for_s); };
-      bool ends = false;
-      for (size_t i = 0; i < family.senders.size(); ++i) ends = ends || for_s(i) > 0;
-      t_.set(senders(family), family, ends);
-      t_.elements(senders(family), family.senders, for_s);
+      t_.set(senders(family), family, true);
+      t_.elements(senders(family), family.senders, [&](size_t i) { return family.kept_for_s(i, intent_.for_s); });
       if (family.destinations.empty()) continue;
       t_.set(gateway(family), family, false);
       t_.elements(gateway(family), family.destinations, [](size_t) { return uint64_t{0}; });
@@ -231,8 +240,22 @@ std::string remove_ruleset(bool bridged) {
   return text_of(all);
 }
 
-std::string empty_senders_ruleset(const std::array<bool, 2>& sets) {
+std::string change_senders_ruleset(const DivertIntent& intent, const std::array<bool, 2>& sets) {
   Transaction t("inet");
+  t.unless_ended();
+  for (const DivertFamily& family : intent.families) {
+    const std::string set = Tables::senders(family);
+    if (!sets[family.v6 ? 1 : 0]) continue;
+    t.empty(set);
+    if (!family.senders.empty())
+      t.elements(set, family.senders, [&](size_t i) { return family.kept_for_s(i, intent.for_s); });
+  }
+  return text_of(t.commands());
+}
+
+std::string empty_senders_ruleset(const std::array<bool, 2>& sets, bool for_good) {
+  Transaction t("inet");
+  if (for_good) t.end();
   for (size_t i = 0; i < 2; ++i)
     if (sets[i]) t.empty(i == 1 ? "capture6" : "capture4");
   return text_of(t.commands());

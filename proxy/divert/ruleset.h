@@ -32,7 +32,10 @@ std::string divert_ruleset(const DivertIntent& intent, const DivertState& state,
 std::string remove_ruleset(bool bridged);
 
 /// Empties the sets of senders: new connections go straight to the gateway, sessions in progress go on.
-/// `sets`: which of them there are.
-std::string empty_senders_ruleset(const std::array<bool, 2>& sets);
+/// `sets`: which of them there are. `for_good`: and change_senders_ruleset() does nothing any more.
+std::string empty_senders_ruleset(const std::array<bool, 2>& sets, bool for_good);
+
+/// Puts the intent's senders in place of those that are there, all or nothing, into those sets that there are.
+std::string change_senders_ruleset(const DivertIntent& intent, const std::array<bool, 2>& sets);
 
 }  // namespace smtpscope

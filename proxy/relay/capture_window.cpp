@@ -6,34 +6,33 @@
 #include <algorithm>
 
 namespace smtpscope {
-CaptureWindow::CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file)
+CaptureWindow::CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file,
+                             std::shared_ptr<std::atomic<uint64_t>> taken)
     : terms_(std::move(terms)),
-      before_(std::move(before)),
+      taken_(taken ? std::move(taken) : std::make_shared<std::atomic<uint64_t>>(before.sessions)),
       deadline_ns_(left_ms == 0 ? 0 : uv_hrtime() + left_ms * 1'000'000),
+      others_(std::move(before)),
       file_(std::move(file)) {
   for (uint32_t i = 0; i < std::min(terms_.senders.size(), kMostJudged); ++i)
-    if (auto spec = parse_sender_spec(terms_.senders[i]); spec && !spec->needs_dns() && !before_.came.contains(i))
+    if (auto spec = parse_sender_spec(terms_.senders[i]); spec && !spec->needs_dns() && !others_.came.contains(i))
       judged_.emplace_back(i, std::move(*spec));
 }
 
 bool CaptureWindow::timed_out() const { return deadline_ns_ != 0 && uv_hrtime() >= deadline_ns_; }
 
-bool CaptureWindow::over() const {
-  return closed_by_.load() != nullptr || timed_out() ||
-         (terms_.sessions != 0 && before_.sessions + admitted_.load() >= terms_.sessions);
-}
+bool CaptureWindow::over() const { return closed_by_.load() != nullptr || timed_out() || full(); }
 
 bool CaptureWindow::enter() {
   if (over()) return false;
-  if (terms_.sessions == 0) {
-    admitted_.fetch_add(1);
-    return true;
-  }
-  uint64_t count = admitted_.load();
+  admitted_.fetch_add(1);  // before it is taken: what is full has no session that nobody knows of
+  uint64_t count = taken_->load();
   do {
-    if (before_.sessions + count >= terms_.sessions) return false;
-  } while (!admitted_.compare_exchange_weak(count, count + 1));
-  if (before_.sessions + count + 1 == terms_.sessions) full_us_ = unix_us();
+    if (terms_.sessions != 0 && count >= terms_.sessions) {
+      admitted_.fetch_sub(1);
+      return false;
+    }
+  } while (!taken_->compare_exchange_weak(count, count + 1));
+  if (count + 1 == terms_.sessions) full_us_ = unix_us();
   return true;
 }
 
@@ -45,8 +44,8 @@ void CaptureWindow::close(const char* by) {
 
 std::optional<CaptureWindow::End> CaptureWindow::end() const {
   if (const char* by = closed_by_.load()) return End{by, closed_us_.load()};
-  if (terms_.sessions != 0 && before_.sessions + admitted_.load() >= terms_.sessions) {
-    const int64_t full_us = full_us_.load();  // 0: a worker is just about to say
+  if (full()) {
+    const int64_t full_us = full_us_.load();  // 0: a worker is just about to say, or the last one came elsewhere
     return End{"count", full_us != 0 ? full_us : unix_us()};
   }
   if (!timed_out()) return std::nullopt;
@@ -60,11 +59,16 @@ void CaptureWindow::saw(uint64_t connections) {
   tally_.connections = connections;
 }
 
-WindowTally CaptureWindow::tally() const {
-  WindowTally all = before_;
+void CaptureWindow::others(WindowTally tally) {
   const std::lock_guard lock(mutex_);
+  others_ = std::move(tally);
+}
+
+WindowTally CaptureWindow::tally() const {
+  const std::lock_guard lock(mutex_);
+  WindowTally all = others_;
   all.add(tally_);
-  all.sessions = before_.sessions + admitted_.load();
+  all.sessions = taken_->load();
   return all;
 }
 
@@ -102,11 +106,21 @@ void CaptureWindow::ended(const std::string& id, Verdict verdict, const std::str
 }
 
 CaptureWindow::Saved CaptureWindow::save(bool anyway) {
-  const std::lock_guard lock(mutex_);
-  if ((!dirty_ && !anyway) || !file_) return {};
-  const std::error_code error = file_->save(tally_);
-  dirty_ = static_cast<bool>(error);
-  const bool known = std::exchange(failing_, dirty_);
+  const std::lock_guard writing(file_mutex_);
+  if (!file_) return {};
+  WindowTally now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(dirty_, false) && !anyway) return {};
+    now = tally_;
+    now.sessions = std::max(now.sessions, admitted_.load());  // none that is on its way to the recorder is left out
+  }
+  const std::error_code error = file_->save(now);
+  if (error) {
+    const std::lock_guard lock(mutex_);
+    dirty_ = true;
+  }
+  const bool known = std::exchange(failing_, static_cast<bool>(error));
   return {!error, known ? std::error_code() : error};
 }
 

@@ -23,9 +23,10 @@ class CaptureWindow {
   /// Entries of `senders` of which it is known whether somebody came; those behind are not looked at.
   static constexpr size_t kMostJudged = 1000;
 
-  /// `before`: what earlier runs of the proxy counted. `left_ms`: it ends after so long; 0: at no time. `file`: where
-  /// the count is kept; null: nowhere.
-  CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file);
+  /// `before`: what other runs of the proxy counted. `left_ms`: it ends after so long; 0: at no time. `file`: where
+  /// the count is kept; null: nowhere. `taken`: the sessions of all runs, if another process may count them as well.
+  CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file,
+                std::shared_ptr<std::atomic<uint64_t>> taken = nullptr);
   const DebugWindow& terms() const { return terms_; }
 
   // ---- Workers, once a connection; no locks.
@@ -46,9 +47,13 @@ class CaptureWindow {
   std::optional<End> end() const;
   /// `connections`: what the proxy took from anybody while it was open, in this run.
   void saw(uint64_t connections);
+  /// What other runs have counted by now.
+  void others(WindowTally tally);
   /// Of all runs; sessions as they were admitted.
   WindowTally tally() const;
-  /// Sessions of this run that go on.
+  /// Sessions that this run has admitted.
+  uint64_t admitted() const { return admitted_.load(); }
+  /// Those of them that go on.
   uint64_t in_progress() const;
 
   // ---- Recorders.
@@ -56,7 +61,7 @@ class CaptureWindow {
   void began(const std::string& ip);
   /// `code`: of the breakdown; empty: none.
   void ended(const std::string& id, Verdict verdict, const std::string& code);
-  /// Keeps the count if it has changed, or `anyway`. The first failure of several is told.
+  /// Keeps the count if it has changed, or `anyway`. The first failure of several is told. Waits for the disk.
   struct Saved {
     bool ok = true;
     std::error_code news{};
@@ -65,19 +70,23 @@ class CaptureWindow {
 
  private:
   bool timed_out() const;
+  bool full() const { return terms_.sessions != 0 && taken_->load() >= terms_.sessions; }
 
   const DebugWindow terms_;
-  const WindowTally before_;
+  const std::shared_ptr<std::atomic<uint64_t>> taken_;   ///< sessions of all runs
   const uint64_t deadline_ns_;                           ///< uv_hrtime(); 0: none
   std::vector<std::pair<uint32_t, SenderSpec>> judged_;  ///< index of the entry
-  std::atomic<uint64_t> admitted_{0};                    ///< in this run
+  std::atomic<uint64_t> admitted_{0};                    ///< in this run; at times one that is turned away after all
   std::atomic<int64_t> full_us_{0}, closed_us_{0};       ///< when, Unix time
   std::atomic<const char*> closed_by_{nullptr};          ///< null: not closed
 
-  mutable std::mutex mutex_;  ///< of what follows
-  WindowTally tally_;         ///< of this run
+  mutable std::mutex mutex_;    ///< of what follows; never held while something is written
+  WindowTally others_, tally_;  ///< of other runs, and of this one
+  bool dirty_ = false;
+
+  std::mutex file_mutex_;  ///< of what follows; locked before mutex_
   std::unique_ptr<TallyFile> file_;
-  bool dirty_ = false, failing_ = false;
+  bool failing_ = false;
 };
 
 }  // namespace smtpscope

@@ -88,12 +88,14 @@ Proxy::~Proxy() = default;
 void Proxy::log_window(bool begins) {
   if (!instance_ || begins == window_open_) return;
   const int64_t now = unix_us();
-  const Settings& s = settings();
-  const std::error_code error =
-      begins ? log_window_begin(s.store.path, {context_->instance, addresses_, s.capture.senders, s.capture.exclude,
-                                               s.capture.sessions, s.capture.for_ms, now, now})
-             : log_window_end(s.store.path, context_->instance, now);
-  if (error) spdlog::warn("{}: {}", windows_path(s.store.path), error.message());
+  const CaptureSettings& capture = settings().capture;
+  store_.run([begins, path = settings().store.path,
+              window = RecordingWindow{context_->instance, addresses_, capture.senders, capture.exclude,
+                                       capture.sessions, capture.for_ms, now, now}] {
+    const std::error_code error =
+        begins ? log_window_begin(path, window) : log_window_end(path, window.instance, window.to_us);
+    if (error) spdlog::warn("{}: {}", windows_path(path), error.message());
+  });
   window_open_ = begins;
 }
 

@@ -10,6 +10,7 @@
 #include "config/checks.h"
 #include "config/settings.h"
 #include "proxy/net/inherited_sockets.h"
+#include "proxy/relay/store_thread.h"
 #include "proxy/relay/worker.h"
 
 namespace smtpscope {
@@ -52,6 +53,8 @@ class Proxy {
   std::vector<const Pulse*> pulses() const;
   const HeaderRefusals& refusals() const { return *context_->refusals; }
   RelayMetrics& metrics() const { return *context_->metrics; }
+  /// For what the main loop has to do in the store while the proxy runs.
+  StoreThread& store() { return store_; }
   /// Of each worker, bytes that wait for its recorder.
   std::vector<size_t> recorder_backlogs() const;
   /// Connections of load balancers that were refused so far, for this reason.
@@ -70,6 +73,7 @@ class Proxy {
   bool window_open_ = false;  ///< windows.log tells that we listen
   std::vector<std::string> addresses_;
   std::unique_ptr<Instance> instance_;
+  StoreThread store_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

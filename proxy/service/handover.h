@@ -9,14 +9,16 @@
 //   names it to the service manager, "yours" ----------> Succession: from now on it speaks to the manager
 //   accepts no more, ends its sessions
 //
-// If the new one ends or fails before it serves, nothing has changed for the running one. A new one whose predecessor
-// ends before the word "yours" has a manager that knows nothing of it and starts a third: so it ends; without a
-// manager it stays.
+// If the new one ends or fails before it serves, nothing has changed for the running one. Nor if it hangs: one that has
+// not said within kStartMs that it serves is ended, first by SIGTERM, then by SIGKILL. A new one whose predecessor ends
+// before the word "yours" has a manager that knows nothing of it and starts a third: so it ends; without a manager it
+// stays.
 #pragma once
 
 #include <sys/types.h>
 #include <uv.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -31,11 +33,18 @@ namespace smtpscope {
 /// The running process's side.
 class Handover {
  public:
+  /// So long a new process may take to serve. A store that is looked through after a crash has been so by this one.
+  static constexpr uint64_t kStartMs = 60'000;
+  /// And so long to end when it is asked to: what it may have accepted has a moment to finish.
+  static constexpr uint64_t kEndMs = 5000;
+
   Handover(uv_loop_t* loop, Invocation invocation) : loop_(loop), invocation_(std::move(invocation)) {}
 
-  /// Starts the new process. Later calls `serves`, from which follows a call of yield(), or `failed` once. The error is
-  /// a sentence for the operator; then neither is called.
-  std::string begin(const std::vector<int>& sockets, std::function<void()> serves, std::function<void()> failed);
+  /// Starts the new process. `counts`: a descriptor of what both count in (-1: none). Later calls `serves`, from which
+  /// follows a call of yield(), or `failed` once, with what the new process did, as part of a sentence. The error is a
+  /// sentence for the operator; then neither is called.
+  std::string begin(const std::vector<int>& sockets, int counts, std::function<void()> serves,
+                    std::function<void(const std::string& how)> failed);
   bool under_way() const { return static_cast<bool>(channel_); }
   pid_t successor() const { return pid_; }
   /// The new process is in charge.
@@ -45,14 +54,19 @@ class Handover {
 
  private:
   void on_news();
+  void on_limit();
+  void fail(const std::string& how);
   void close();
 
   uv_loop_t* loop_;
   Invocation invocation_;
-  std::function<void()> serves_, failed_;
+  std::function<void()> serves_;
+  std::function<void(const std::string&)> failed_;
   Fd channel_;
   UvPtr<uv_poll_t> poll_;  // behind channel_: closed before it
+  UvPtr<uv_timer_t> limit_;
   pid_t pid_ = 0;
+  bool late_ = false;  ///< it was asked to end
 };
 
 /// The new process's side.
@@ -65,6 +79,7 @@ class Succession {
 
   bool under_way() const { return static_cast<bool>(channel_); }
   InheritedSockets sockets;
+  Fd counts;
 
   /// Says that this process serves. Later calls `ours` once, with false if the one before ended without a word.
   void serves(uv_loop_t* loop, std::function<void(bool in_charge)> ours);

@@ -16,6 +16,8 @@
 
 #include "config/result.h"
 #include "proxy/relay/proxy.h"
+#include "proxy/windows/other_runs.h"
+#include "proxy/windows/shared_counts.h"
 #include "proxy/windows/window_request.h"
 #include "proxy/windows/window_view.h"
 
@@ -30,7 +32,7 @@ class WindowKeeper {
                                                                              const std::vector<std::string>& exclude)>;
 
   /// `changed` is called when other windows are open than before.
-  WindowKeeper(Proxy& proxy, FilterOf filter_of, std::function<void()> changed);
+  WindowKeeper(Proxy& proxy, SharedCounts& counts, FilterOf filter_of, std::function<void()> changed);
   WindowKeeper(const WindowKeeper&) = delete;
   WindowKeeper& operator=(const WindowKeeper&) = delete;
 
@@ -64,6 +66,12 @@ class WindowKeeper {
   /// Those that are open, the configuration's first.
   nlohmann::ordered_json list() const;
 
+  struct Open {
+    DebugWindow terms;
+    uint64_t left_s;  ///< of its time; 0: it has no end
+  };
+  std::vector<Open> open_windows() const;
+
   struct Count {
     std::string id;
     uint64_t sessions;
@@ -76,29 +84,40 @@ class WindowKeeper {
   struct Kept {
     std::shared_ptr<CaptureWindow> window;
     std::shared_ptr<const SenderFilter> filter;           ///< none for the configuration's
-    std::string folder;                                   ///< empty: not in the store (yet)
+    std::string folder;                                   ///< empty for the configuration's
+    std::shared_ptr<std::string> config_folder{};         ///< the store's thread makes it at its end
     uint64_t connections_before = 0;                      ///< of this run
     std::vector<std::pair<int64_t, int64_t>> listened{};  ///< stretches of earlier runs
     int64_t since_us = 0;                                 ///< in this run; 0: not begun
-    int64_t ended_us = 0;                                 ///< 0: not ended
+    std::optional<uint64_t> settled{};  ///< another process lives: sessions of other runs that are over (OtherRuns)
+    int64_t ended_us = 0;               ///< 0: not ended
     std::string ended_by{};
 
     const DebugWindow& terms() const { return window->terms(); }
     bool is_config() const { return terms().id == kConfigWindow; }
   };
 
-  void take_config();
+  /// True if the configuration asks for another one than before.
+  bool take_config();
   /// From now on the proxy listens for it.
   void begin(Kept& kept);
   void stop_listening(Kept& kept, int64_t at_us);
+  void save(const Kept& kept);
+  /// Those that another process has ended are over; what it counts is known.
+  void heed_others();
+  bool shared(const Kept& kept) const { return draining_ || kept.settled; }
   /// Takes it off the proxy, and tells the store.
   void end(Kept& kept, const CaptureWindow::End& how);
-  void tell(Kept& kept);
+  /// True if there is nothing left to tell: it was told, or is for another process to tell.
+  bool tell(Kept& kept, bool last = false);
+  /// Keeps a new window, and gives back its folder.
+  Result<std::string> put_in_store(DebugWindow& terms);
   void put();
   WindowFacts facts_of(const Kept& kept) const;
   std::string store_hint() const;
 
   Proxy& proxy_;
+  SharedCounts& counts_;
   FilterOf filter_of_;
   std::function<void()> changed_;
   std::vector<Kept> open_, ending_;  ///< ending: sessions of it go on

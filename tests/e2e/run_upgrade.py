@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """SIGUSR2: a new process takes over under load, several times in a row. No connection is refused or reset, sessions in
-progress end where they began, every session has one transcript and none is interrupted. A new process that cannot start
-changes nothing.
+progress end where they began, every session has one transcript and none is interrupted. A new process that cannot start, or
+hangs, changes nothing.
 """
 import asyncio
 import json
@@ -209,11 +209,104 @@ async def failing(options, folder, gateway, figures):
     assert len(found) == 6 and Counter(t["verdict"] for t in found)["delivered"] == 5, [(t["verdict"], t["summary"]) for t in found]
 
 
+async def window_over(options, folder, gateway, figures):
+    """A window goes on across upgrades under load: it takes exactly as many sessions as it may. It is told of once, when the last
+    session of it has ended, wherever that is, with its cause; until then nothing of it is called interrupted."""
+    scope = Scope(options.binary, folder / "window", gateway.port)
+    scope.settings["capture"] = {"senders": []}
+    scope.write()
+    scope.start()
+
+    async def window(*words):
+        return json.loads((await asyncio.to_thread(scope.cli, "window", words[0], "--store", scope.store, *words[1:], "--json"))[1])
+
+    opened = await window("open", "--sender", "127.0.3.1", "--sender", "127.0.4.1", "--sessions", "2500", "--for", "1h")
+    by_hand = await window("open", "--sender", "127.0.4.2")
+    longs = [await LongSession().begin(scope, f"127.0.4.{number}") for number in (1, 2)]
+    stop, deliveries = asyncio.Event(), []
+    lanes = [asyncio.create_task(lane(scope, deliveries, stop, 0)) for _ in range(16)]
+    try:
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            await scope.upgrade()
+        await asyncio.to_thread(wait_for, lambda: len(deliveries) > 2800, "sessions enough", 60)
+        stop.set()
+        await asyncio.gather(*lanes)
+        all_windows = {w["id"]: w for w in map(json.loads, scope.cli("window", "list", "--all", "--store", scope.store, "--json")[1]
+                                               .splitlines())}
+        ended, still = all_windows[opened["id"]], all_windows[by_hand["id"]]
+        assert (ended["state"], ended["ended_by"], ended["sessions"]) == ("ended", "count", 2500), ended
+        assert (still["state"], still["in_progress"], still["interrupted"]) == ("open", 1, 0), still
+        assert (await window("close", by_hand["id"]))["ended_by"] == "hand"
+        await asyncio.sleep(2)
+        assert " is over (" not in scope.log(), "told while a session of it goes on"
+        for long in longs:
+            await long.finish()
+        for number, cause, text in ((opened["id"], "all its sessions have come", "2500 sessions: 2500 delivered"),
+                                    (by_hand["id"], "it was closed", "1 session: 1 delivered")):
+            said = f"window {number} is over ({cause}): {text}"
+            await asyncio.to_thread(wait_for, lambda said=said: said in scope.log(), lambda: scope.log()[-2000:])
+        await asyncio.to_thread(scope.end)
+    finally:
+        stop.set()
+        scope.kill_all()
+    assert scope.log().count(" is over (") == 2, [line for line in scope.log().splitlines() if " is over (" in line]
+    found = Counter(t["sender"]["ip"] for t in store.transcripts(scope.store))
+    assert found == {"127.0.3.1": 2499, "127.0.4.1": 1, "127.0.4.2": 1}, found
+    figures["sessions of a window across upgrades"] += 2500
+
+
+async def hanging(options, folder, gateway, figures, program, limit=60, grace=5):
+    """A new process that never serves is ended when its time is over; until then and from then on the old one serves, and the next
+    upgrade works. `program`: what hangs in place of the new one."""
+    folder.mkdir()
+    place = folder / "smtpscope"
+    place.symlink_to(options.binary)
+    scope = Scope(place, folder / "scope", gateway.port).start()
+    scope.binary = str(options.binary)  # of the commands
+    stop, deliveries = asyncio.Event(), []
+    load = asyncio.create_task(lane(scope, deliveries, stop, 0.05))
+    try:
+        replaced = folder / "new"
+        replaced.write_text(program)
+        replaced.chmod(0o755)
+        replaced.rename(place)
+        hung = int((await scope.upgrade("is starting")).split("process ")[1].split()[0])
+        began = time.monotonic()
+        line = await scope.upgrade("is starting already")
+        assert "no upgrade" in line, line
+        assert scope.cli("window", "open", "--sender", "127.0.9.9", "--store", scope.store, check=False)[0] == 1, "not held"
+        said = f"no upgrade: the new process {hung} did not serve within 1m and was ended; this one goes on as before"
+        await asyncio.to_thread(wait_for, lambda: said in scope.log(), scope.log, limit + grace + 20)
+        took = time.monotonic() - began
+        assert limit - 1 <= took < limit + grace + 10, f"given up after {took:.1f} s"
+        await asyncio.to_thread(wait_for, lambda: not alive(hung), "the new process is ended", 5)
+        assert await asyncio.to_thread(scope.control_is_alive) and not load.done()
+        assert scope.cli("window", "open", "--sender", "127.0.9.9", "--store", scope.store)[0] == 0
+        place.unlink()
+        place.symlink_to(options.binary)
+        await scope.upgrade()
+        assert (await Delivery().run(scope.port, "127.0.3.1")).error is None
+        stop.set()
+        await load
+        os.waitpid(hung, 0)
+        await asyncio.to_thread(scope.end)
+        figures["upgrades that hung"] += 1
+    finally:
+        stop.set()
+        scope.kill_all()
+    assert len(store.transcripts(scope.store)) == len(deliveries) + 1
+
+
 async def run(options, folder, figures):
     gateway = await SimpleGateway().start()
     await under_load(options, folder, gateway, figures, False)
     await under_load(options, folder, gateway, figures, True)
     await failing(options, folder, gateway, figures)
+    await window_over(options, folder, gateway, figures)
+    # One that ends when asked to, and one that was stopped.
+    await asyncio.gather(hanging(options, folder / "sleeps", gateway, figures, "#!/bin/sh\nexec sleep 600\n"),
+                         hanging(options, folder / "stopped", gateway, figures, "#!/bin/sh\nkill -STOP $$\n"))
     gateway.close()
 
 

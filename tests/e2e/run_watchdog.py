@@ -225,6 +225,7 @@ async def managed(options, folder, gateway, figures):
                 assert not manager.lines("WATCHDOG=1", pid, since), "a sign of life of a hung process"
             manager.wait("WATCHDOG=1", pid, time.monotonic())
             wait_for(lambda: scope.livez()[0] == 200, lambda: f"/livez: {scope.livez()}")
+        opened = await windows_on_a_hung_disk(scope, manager)
         # The recorder waits for a disk for ever (a pipe that nobody reads): mail goes on, and it is no hung process.
         assert (await mail(scope.port, "127.0.2.66")).error is None
         since = time.monotonic()
@@ -237,12 +238,52 @@ async def managed(options, folder, gateway, figures):
         assert status_of(pid)["NoNewPrivs"] == "1"
         await asyncio.to_thread(scope.stop)
         manager.wait("STOPPING=1", pid)
-        for reader in readers:
+        for reader in readers + opened:
             os.close(reader)
     finally:
         if scope.process.poll() is None:
             scope.kill()
         manager.close()
+
+
+async def windows_on_a_hung_disk(scope, manager):
+    """The disk hangs at what a window writes: its count, the log of windows. The main loop goes on, answers, and says
+    what cannot be had; when the disk answers again so does all the rest. Gives back what reads in the disk's place."""
+    pid, folder = scope.process.pid, scope.store / "windows"
+    instance, = [path.name for path in (scope.store / "run").iterdir()]
+    opened = []
+
+    async def window(*words):
+        return await asyncio.to_thread(scope.cli, "window", words[0], "--store", scope.store, *words[1:], check=False, timeout=20)
+
+    async def signs_of_life(source):
+        since = time.monotonic()
+        assert (await mail(scope.port, source)).error is None
+        await asyncio.sleep(4)
+        assert (await mail(scope.port, source)).error is None
+        assert len(manager.lines("WATCHDOG=1", pid, since)) >= 3, manager.told[-5:]
+        assert (status := await asyncio.to_thread(scope.livez))[0] == 200, status
+
+    for number, path in ((1, folder / "1" / f"{instance}.jsonl"), (2, scope.store / "windows.log")):
+        if number == 2:
+            path.rename(scope.store / "windows.log.before")
+            os.mkfifo(path)
+        status, out, err = await window("open", "--sender", f"127.0.2.{70 + number}")
+        assert status == 0, (number, out, err)
+        if number == 1:
+            os.mkfifo(path)
+        await signs_of_life(f"127.0.2.{70 + number}")
+        status, out, err = await window("list")
+        assert status == 0 and f"window {number}: open" in out, (number, out, err)
+        if number == 2:
+            status, out, err = await window("open", "--sender", "127.0.2.79")
+            assert status == 1 and "its disk does not answer" in err, (status, out, err)
+        opened.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        await asyncio.sleep(1)
+        assert not (folder / "3").exists(), "a window that was refused"
+    status, out, err = await window("open", "--sender", "127.0.2.79")
+    assert status == 0, (out, err)
+    return opened
 
 
 async def log_unread(options, folder, gateway, figures):

@@ -181,7 +181,7 @@ async def several(scope, figures):
     assert "127.0.20.9" not in recorded(scope)
     for source in ("127.0.20.1", "127.0.20.1"):
         await mail(scope, source)
-    ended = await scope.wait(narrow["id"], state="ended", sessions=2)
+    ended = await scope.wait(narrow["id"], state="ended", sessions=2, in_progress=0)
     assert ended["ended_by"] == "count"
     await scope.wait(wide["id"], sessions=4, in_progress=0)
     found = [t for t in store.transcripts(scope.store) if t["sender"]["ip"].startswith("127.0.20.")]
@@ -258,7 +258,8 @@ async def restarts(scope, figures):
     assert shown[timed["id"]]["ended"] == timed["until"]
     for _ in range(5):
         await mail(scope, "127.0.30.1")
-    await scope.wait(number, state="ended", sessions=12, ended_by="count")
+    await scope.wait(number, state="ended", sessions=12, ended_by="count", in_progress=0)
+    await asyncio.sleep(1)  # the counts come before the transcripts
     found = [t for t in store.transcripts(scope.store) if t["sender"]["ip"] == "127.0.30.1"]
     assert len(found) == 12, f"{len(found)} sessions recorded of 12"
 
@@ -380,6 +381,28 @@ def unreachable(scope, folder):
     assert scope.cli("window", "list", "--config", broken, check=False)[0] == CONFIG
 
 
+def too_many(scope, figures):
+    """Windows that ended long ago go when the proxy starts, and those that are open stay."""
+    for number in range(2000, 3100):
+        folder = scope.store / "windows" / str(number)
+        folder.mkdir()
+        ended = number < 3099
+        (folder / "opened.json").write_text(json.dumps({
+            "schema": "smtpscope.debug-window/1", "id": str(number), "opened": "2020-01-01T00:00:00.000000Z", "senders": ["127.0.60.1"],
+            "exclude": [], "reason": ""}) + "\n")
+        if ended:
+            (folder / "ended.json").write_text('{"by":"hand","at":"2020-01-01T00:%02d:%02d.000000Z"}\n' % divmod(number - 1999, 60))
+    before = len(list((scope.store / "windows").iterdir()))
+    scope.start()
+    while not (scope.store / "control.sock").exists():  # it listens before it looks at them
+        time.sleep(0.1)
+    left = {path.name for path in (scope.store / "windows").iterdir()}
+    assert len(left) == 901 and before > 1100, (before, len(left))
+    assert list(scope.windows()) == ["3099"] and "2000" not in left and "3098" in left and "2" in left, sorted(left)
+    assert scope.open("127.0.60.2")["id"] == "3100"
+    figures["windows of long ago gone"] += before - len(left)
+
+
 async def run(options, folder, figures):
     gateway = await RefusingGateway().start()
     scope = Scope(options.binary, folder, gateway.port, {"senders": []})
@@ -405,6 +428,7 @@ async def run(options, folder, figures):
         scope.process.wait(30)
         assert not (scope.store / "control.sock").exists(), "the socket outlived a proxy that stopped in good order"
         unreachable(scope, folder)
+        await asyncio.to_thread(too_many, scope, figures)
     finally:
         scope.stop()
         gateway.close()

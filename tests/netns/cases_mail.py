@@ -1,9 +1,15 @@
 """Mail through a diverted host: what the gateway sees, what strangers notice (nothing), and that mail goes on whatever ends."""
+import asyncio
+import json
+import shutil
+import signal
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 from lib import store
+from lib.dns import A, AAAA, SERVFAIL, NameServer, Records
 from mail import Mail, network_of, send, without_trace
 from topology import CAPTURED, CAPTURED_TOO, EXCLUDED, OUTSIDE
 
@@ -242,6 +248,113 @@ def windows_divert(c):
     assert len(c.inline.transcripts(2)) == 2
 
 
+@contextmanager
+def name_server(c, zone):
+    """On loopback of the host in the middle; gives ADDRESS:PORT."""
+    loop, ready, server = asyncio.new_event_loop(), threading.Event(), []
+
+    def serve():
+        with network_of(c.net.names["middle"]):
+            server.append(loop.run_until_complete(NameServer(zone).start()))
+        ready.set()
+        loop.run_forever()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        assert ready.wait(10), "no name server"
+        yield f"127.0.0.1:{server[0].port}"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server[0].close()
+        loop.close()
+
+
+def diverted(c, version=4):
+    return c.net.run("middle", "nft", "list", "set", "inet", "smtpscope", f"capture{version}").stdout
+
+
+def until(what, told, timeout=40):
+    deadline = time.monotonic() + timeout
+    while not what():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.1)
+
+
+def names_divert(c):
+    """A name means another address: the kernel follows, with no more than what the proxy may do as a user of its own; sessions in
+    progress keep to their way. Behind `divert off` nobody is diverted any more, whatever the name means."""
+    old, new, old6 = c.net.sender(CAPTURED), c.net.sender(OUTSIDE), c.net.sender(CAPTURED, 6)
+    zone = {("partner.example", A): Records(old, ttl=1), ("partner.example", AAAA): Records(old6, ttl=1)}
+    for folder in (c.folder.parent, c.folder, c.inline.folder):
+        folder.chmod(0o755)
+    binary = c.inline.folder / "smtpscope"
+    shutil.copy(c.binary, binary)
+    with name_server(c, zone) as resolver:
+        c.inline.configure(resolver=resolver, senders=["partner.example"], exclude=[], window="1h")
+        c.inline.divert("on")
+        c.inline.start("--user", "nobody", program=[str(binary), "run", "--config", str(c.inline.config)])
+        until(lambda: "sender partner.example: " in c.inline.log(), c.inline.log)
+        held, passing = Mail(c.net, old).envelope(), Mail(c.net, new).envelope()
+        zone["partner.example", A] = Records(new, ttl=1)
+        until(lambda: new in diverted(c) and old not in diverted(c), lambda: diverted(c) + c.inline.log())
+        assert "expires" in diverted(c) and old6 in diverted(c, 6)
+        assert not c.inline.status()["differences"], c.inline.status()
+        send(c.net, new)
+        send(c.net, old)
+        for mail in (held, passing):
+            mail.finish()
+        assert [t["sender"]["ip"] for t in c.inline.transcripts(2)] in ([old, new], [new, old])
+        # A name server that fails changes nothing.
+        zone["partner.example", A] = zone["partner.example", AAAA] = SERVFAIL
+        until(lambda: "cannot be resolved" in c.inline.log(), c.inline.log)
+        time.sleep(2)
+        assert new in diverted(c) and old6 in diverted(c, 6)
+        held = Mail(c.net, new).envelope()
+        c.inline.divert("off", "--wait", "0s", status=1)
+        zone["partner.example", A] = Records(old, ttl=1)
+        zone["partner.example", AAAA] = Records(old6, ttl=1)
+        until(lambda: c.inline.log().count(f"sender partner.example: {old}") == 2, c.inline.log)
+        time.sleep(2)
+        assert "elements" not in diverted(c) + diverted(c, 6), diverted(c)
+        held.finish()
+        c.inline.divert("off")
+    c.inline.stop()
+
+
+def open_window(c, sender, **more):
+    """Over the control socket, with no command beside that knows of the kernel."""
+    body = json.dumps({"senders": [sender], "for": "1h", **more})
+    until(lambda: (c.inline.store / "control.sock").exists(), c.inline.log)
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.connect(str(c.inline.store / "control.sock"))
+        asked.sendall(f"POST /windows HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        answer = asked.makefile().read()
+    assert " 201 " in answer, answer
+
+
+def proxy_diverts_windows(c):
+    """Who opens or closes a window without being root, over the control socket, has the kernel follow all the same. Where no window
+    is open nobody is diverted, until a reload asks for one."""
+    stranger = c.net.sender(OUTSIDE)
+    c.inline.configure(sessions=1, window="1h")
+    c.inline.divert("on")
+    c.inline.start()
+    open_window(c, stranger, sessions=1)
+    until(lambda: stranger in diverted(c), lambda: diverted(c) + c.inline.log())
+    assert not c.inline.status()["differences"], c.inline.status()
+    send(c.net, stranger)
+    until(lambda: stranger not in diverted(c), lambda: diverted(c) + c.inline.log())
+    assert [t["sender"]["ip"] for t in c.inline.transcripts(1)] == [stranger]
+    assert c.net.sender(CAPTURED) in diverted(c) and not c.inline.status()["differences"], c.inline.status()
+    send(c.net, c.net.sender(CAPTURED))
+    until(lambda: "elements" not in diverted(c), lambda: diverted(c) + c.inline.log())
+    c.inline.configure(sessions=5, window="1h")
+    c.inline.process.send_signal(signal.SIGHUP)
+    until(lambda: c.net.sender(CAPTURED) in diverted(c), lambda: diverted(c) + c.inline.log())
+    assert not c.inline.status()["differences"], c.inline.status()
+
+
 ROUTED = (captured_are_recorded, strangers_pass_by, one_port_twice, sessions_in_progress, window_ends_without_us, windows_divert,
-          killed_under_load, not_ours)
+          names_divert, proxy_diverts_windows, killed_under_load, not_ours)
 BRIDGED = (captured_are_recorded, strangers_pass_by, sessions_in_progress, not_ours)

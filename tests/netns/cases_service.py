@@ -9,11 +9,11 @@ import threading
 import time
 from contextlib import contextmanager
 
-from cases_mail import seen_by_gateway
+from cases_mail import diverted, open_window, seen_by_gateway
 from lib import sandbox, store
 from lib.service import Held, Manager, alive, children, status_of, wait_for, worker_threads
 from mail import Mail, send
-from topology import CAPTURED, CAPTURED_TOO
+from topology import CAPTURED, CAPTURED_TOO, OUTSIDE
 
 UID = 64123  # nobody's
 NET_ADMIN, BIND = 1 << 12, 1 << 10
@@ -121,6 +121,8 @@ def under_the_unit_file(c):
         manager.wait("READY=1")
         pid = c.inline.process.pid
         assert status_of(pid)["Uid"].split() == [str(UID)] * 4 and status_of(pid)["Seccomp"] == "2", status_of(pid)
+        open_window(c, c.net.sender(OUTSIDE))  # the proxy itself tells the kernel of it
+        wait_for(lambda: c.net.sender(OUTSIDE) in diverted(c), c.inline.log)
         for _ in range(2):
             assert set(capabilities(pid)) == {NET_ADMIN | BIND}, capabilities(pid)
             mail = send(c.net, c.net.sender(CAPTURED))

@@ -20,7 +20,7 @@ class Inline:
         self.folder.mkdir()
         self.configure()
 
-    def configure(self, window="unlimited", **capture):
+    def configure(self, window="unlimited", resolver=None, **capture):
         """The captured hosts are a network each, of which one is excluded."""
         senders = []
         for version in (4, 6):
@@ -34,6 +34,8 @@ class Inline:
             "store": {"path": str(self.store)}, "drain": "1s"}
         if self.net.bridged:
             settings["divert"]["bridge"] = "br0"
+        if resolver:
+            settings["dns"] = {"resolver": resolver}
         self.config.write_text(json.dumps(settings))
 
     def divert(self, *words, status=0, env=None):

@@ -6,6 +6,7 @@
 #include "config/loader.h"
 #include "proxy/divert/kernel_settings.h"
 #include "proxy/divert/ruleset.h"
+#include "proxy/divert/sender_follower.h"
 #include "tests/catch.h"
 
 using namespace smtpscope;
@@ -197,6 +198,53 @@ TEST_CASE("the mark is set behind tproxy, so that nobody's absence marks nothing
     if (command.contains("add") && command["add"].contains("element") &&
         command["add"]["element"]["name"] == "capture4")
       CHECK(command["add"]["element"]["elem"][0]["elem"]["timeout"] == 1800);
+}
+
+TEST_CASE("elements of the sets are understood as nft writes them") {
+  HostListing with = listing();
+  with.ruleset = R"({"nftables":[{"table":{"family":"inet","name":"smtpscope"}},
+    {"set":{"family":"inet","table":"smtpscope","name":"capture4","type":"ipv4_addr","elem":["10.2.3.4",
+      {"prefix":{"addr":"10.2.4.0","len":24}},
+      {"elem":{"val":{"range":["10.2.5.1","10.2.5.9"]},"timeout":1800,"expires":1700}}]}},
+    {"set":{"family":"inet","table":"smtpscope","name":"capture6","type":"ipv6_addr","elem":[
+      {"elem":{"val":"2001:db8::9","timeout":1800,"expires":0}}]}}]})";
+  const HostFacts facts = facts_of(with);
+  REQUIRE(facts.senders[0].size() == 3);
+  REQUIRE(facts.senders[1].size() == 1);
+  CHECK(facts.senders_in_force == 4);
+  CHECK(ranges_text({facts.senders[0][0].range, facts.senders[0][1].range, facts.senders[0][2].range}) ==
+        "10.2.3.4, 10.2.4.0-10.2.4.255, 10.2.5.1-10.2.5.9");
+  CHECK(facts.senders[0][1].left_s == 0);
+  CHECK(facts.senders[0][2].left_s == 1700);
+  CHECK(facts.senders[1][0].left_s == 1);  // not for ever
+}
+
+TEST_CASE("the sets are changed where they hold others than they should, and only where somebody is diverted") {
+  const auto range = [](const char* first, const char* last) {
+    return SenderFilter::Range{*IpAddress::parse(first), *IpAddress::parse(last)};
+  };
+  HostFacts facts;
+  CHECK_FALSE(changed_senders({intent(), true}, facts, false));  // `off`, or its time is over
+  CHECK(changed_senders({intent(), true}, facts, true));
+  facts.senders[0] = {{range("10.2.3.0", "10.2.3.127"), 60}, {range("10.2.3.128", "10.2.3.255"), 90}};
+  facts.senders[1] = {{range("2001:db8::9", "2001:db8::9"), 60}};
+  facts.senders_in_force = 3;
+  CHECK_FALSE(changed_senders({intent(), true}, facts, false));  // the same addresses, however they are cut
+  facts.senders[0].push_back({range("10.9.9.9", "10.9.9.9"), 70});
+  const auto fewer = changed_senders({intent(), true}, facts, false);
+  REQUIRE(fewer);
+  CHECK(ranges_text(fewer->families[0].senders) == "10.2.3.0-10.2.3.255");
+  CHECK_FALSE(changed_senders({intent(), false}, facts, false));  // whom a name means is not known now
+  facts.senders[0].erase(facts.senders[0].begin());
+  const auto more = changed_senders({intent(), false}, facts, false);
+  REQUIRE(more);
+  CHECK(ranges_text(more->families[0].senders) == "10.2.3.0-10.2.3.255, 10.9.9.9");
+  CHECK(more->families[0].senders_for_s == std::vector<uint64_t>{1800, 70});
+  const json ruleset = json::parse(change_senders_ruleset(*more, {true, false}));
+  const std::string text = ruleset.dump();
+  CHECK(ruleset["nftables"][0].contains("create"));  // fails, and all with it, behind `off`
+  CHECK(text.find("capture4") != std::string::npos);
+  CHECK(text.find("capture6") == std::string::npos);
 }
 
 TEST_CASE("a record is read back as it was written, and nothing else is") {
