@@ -200,6 +200,8 @@ std::string look_up_text(const ReverseLookUp& ptr) {
     return fmt::format("{} {:.1f} s", status == "pending" ? "still unanswered after" : "in",
                        static_cast<double>(us) / 1e6);
   };
+  if (ptr.status == "unreachable")
+    return fmt::format("no name server answered the proxy, {}", after(ptr.status, ptr.name_us));
   if (ptr.name.empty())
     return fmt::format("no name{}, {}", ptr.status == "pending" ? "" : " (" + ptr.status + ")",
                        after(ptr.status, ptr.name_us));

@@ -227,21 +227,24 @@ void read_resolver(DoctorFacts& facts) {
         (at->host.find(':') == std::string::npos ? at->host : "[" + at->host + "]") + ":" + std::to_string(at->port);
   uv_loop_t loop;
   uv_loop_init(&loop);
-  ResolverFact fact{asked, {}};
+  ResolverFact& fact = facts.resolver.emplace();
+  fact.asked = asked;
   try {
     ReverseDns dns(&loop, servers);
+    fact.servers = dns.servers();
+    bool patient = true;
+    const UvPtr<uv_timer_t> limit = make_timer(&loop, &patient);
+    uv_timer_start(
+        limit.get(), [](uv_timer_t* t) { *static_cast<bool*>(t->data) = false; }, kResolverPatienceMs, 0);
     if (const auto look_up = dns.look_up(asked)) {
-      const uint64_t began = uv_hrtime();
-      while ((fact.answer = ReverseDns::facts(*look_up)).status == "pending" &&
-             uv_hrtime() - began < kResolverPatienceMs * 1'000'000)
-        uv_run(&loop, UV_RUN_ONCE);
+      while (!ReverseDns::name_known(*look_up) && patient) uv_run(&loop, UV_RUN_ONCE);
+      fact.answer = ReverseDns::facts(*look_up);
     }
   } catch (const std::exception& e) {
     fact.answer.status = e.what();
   }
   uv_run(&loop, UV_RUN_DEFAULT);
   uv_loop_close(&loop);
-  facts.resolver = std::move(fact);
 }
 
 ProbeRequest request_to(const Endpoint& to, const DoctorOptions& options) {

@@ -301,3 +301,11 @@ TEST_CASE("a tarpit: slow since errors, or slower and slower; not a gateway that
   CHECK_FALSE(tarpit("use hello mail\n" + rcpt("2", no) + rcpt("2", no) + "use bye\n"));
   CHECK_FALSE(tarpit("use hello mail rcpt data body\n+40\nuse accepted bye\n"));
 }
+
+TEST_CASE("a name server that answers nobody says nothing about the sender") {
+  const Transcript t = play("dns unreachable 29\n+30\nS!fin\nG fin\n");
+  REQUIRE(t.breakdown);
+  CHECK(t.breakdown->code == "banner-sender-gave-up");
+  CHECK(t.breakdown->why.find("No name server answered the proxy at all") != std::string::npos);
+  CHECK_FALSE(has_note(t, "sender-without-ptr"));
+}

@@ -163,8 +163,14 @@ TEST_CASE("descriptors, clock, store, resolver") {
   CHECK(worst(f, "store") == Health::failed);
   f.store = {"/var", false, true, "", 0, "ext4", 5 << 20, 1 << 30};
   CHECK(worst(f, "store") == Health::failed);
-  f.resolver->answer.status = "timeout";
-  CHECK(worst(f, "resolver") == Health::warning);
+  for (const char* silent : {"timeout", "unreachable", "pending", "servfail", "refused", "error"}) {
+    f.resolver->answer.status = silent;
+    CHECK(worst(f, "resolver") == Health::warning);
+  }
+  f.resolver->servers = "192.0.2.53:53";
+  f.resolver->answer = {"unreachable", "", "", false, 16'000'000, 0};
+  CHECK(of(f, "resolver")[0].says ==
+        "192.0.2.53:53 does not answer at all (asked for the name of 192.0.2.25, waited 16.0 s)");
   f.resolver->answer = {"nxdomain", "", "", false, 2'000'000, 0};
   CHECK(worst(f, "resolver") == Health::warning);
   f.resolver->answer.name_us = 2000;
