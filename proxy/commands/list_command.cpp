@@ -30,7 +30,7 @@ struct ListOptions {
   bool json = false;
 };
 
-ListRow row_of(const IndexEntry& e) { return {e.started, e.id, e.sender_ip, e.verdict, e.code, e.summary}; }
+ListRow row_of(const IndexEntry& e) { return {e.started, e.id, e.sender_ip, e.verdict, e.code, e.summary, e.left_out}; }
 
 ExitCode list(const ListOptions& options) {
   const Result<IndexQuery> query = query_of(options.filters, unix_us());

@@ -34,12 +34,10 @@ struct SummaryOptions {
 
 /// Does the query choose this session? `wider` has found it by its time already.
 bool chooses(const IndexQuery& query, const IndexEntry& e) {
-  const auto any_of = [](const std::vector<std::string>& values, const std::string& value) {
-    return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
-  };
-  if (!any_of(query.verdicts, e.verdict) || !any_of(query.codes, e.code) || !any_of(query.phases, e.phase) ||
-      !any_of(query.parties, e.party))
+  if (!query.verdicts.empty() &&
+      std::find(query.verdicts.begin(), query.verdicts.end(), e.verdict) == query.verdicts.end())
     return false;
+  if (!finds(query, e)) return false;
   if (query.senders.empty()) return true;
   const auto address = address_bytes(e.sender_ip);
   return address && std::any_of(query.senders.begin(), query.senders.end(),
