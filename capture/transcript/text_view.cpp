@@ -213,6 +213,24 @@ std::string look_up_text(const ReverseLookUp& ptr) {
           : fmt::format("{} in {:.1f} s", ptr.forward_status, static_cast<double>(ptr.forward_us) / 1e6));
 }
 
+/// What is there to do where the session cannot be read.
+std::string advice_inside_tls(const Transcript& t) {
+  std::string when = iso_utc(t.session.started_us).substr(0, 19);
+  when[10] = ' ';
+  const bool by_proxy = t.session.sees == "proxy";
+  std::string text = fmt::format(
+      "What became of the mail stands in the gateway's log: look there for a connection of {} at {} UTC (many logs are "
+      "in "
+      "local time).",
+      by_proxy ? "the proxy's address" : t.session.sender.ip, when);
+  if (t.session.instance.empty()) return text;  // a capture of others: its proxy is not ours to advise
+  return text + fmt::format(
+                    " To read such sessions here, let the gateway offer {} no STARTTLS for a while (Postfix: "
+                    "smtpd_discard_ehlo_keyword_address_maps with that address and \"starttls, silent-discard\"). What "
+                    "senders do not insist to encrypt then crosses the network in clear.",
+                    by_proxy ? "the proxy's address" : "the sender's address");
+}
+
 void write_header(TextPage& page, const Transcript& t) {
   const std::string helo = helo_of(t);
   page.labelled("Sender", endpoint_text(t.session.sender) + (helo.empty() ? "" : ", calls itself " + helo));
@@ -245,6 +263,7 @@ void write_header(TextPage& page, const Transcript& t) {
       break;
   }
   if (!t.summary.empty()) page.labelled("", t.summary);
+  if (t.verdict == Verdict::unknown && t.tls && t.tls->application_data) page.labelled("Advice", advice_inside_tls(t));
 }
 
 }  // namespace

@@ -334,3 +334,20 @@ TEST_CASE("a silence is put down to the side whose turn it was") {
   CHECK(two[0].to_us == us(3));
   CHECK(two[1].why == "waiting for the gateway's greeting");
 }
+
+TEST_CASE("a session inside TLS tells where its end can be read, and how the next can be seen") {
+  Transcript t = sample({G(0.1, "220 gw")}, 1);
+  t.verdict = Verdict::unknown;
+  t.tls.emplace().application_data = true;
+  t.session.sees = "proxy";
+  t.session.instance = "x";
+  std::string view = render_text(t, {300, false});
+  CHECK(view.find("Advice    What became of the mail stands in the gateway's log") != std::string::npos);
+  CHECK(view.find("smtpd_discard_ehlo_keyword_address_maps") != std::string::npos);
+  t.session.instance.clear();  // somebody else's capture
+  view = render_text(t, {300, false});
+  CHECK(view.find("connection of the proxy's address") != std::string::npos);
+  CHECK(view.find("STARTTLS for a while") == std::string::npos);
+  t.verdict = Verdict::delivered;
+  CHECK(render_text(t, {300, false}).find("Advice") == std::string::npos);
+}
