@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "capture/error_words.h"
 #include "capture/smtp/syntax.h"
 #include "capture/transcript/json_text.h"
 #include "capture/transcript/silence.h"
@@ -213,6 +214,16 @@ std::string look_up_text(const ReverseLookUp& ptr) {
           : fmt::format("{} in {:.1f} s", ptr.forward_status, static_cast<double>(ptr.forward_us) / 1e6));
 }
 
+/// Whose address the gateway saw; empty where nobody knows.
+std::string whom_it_saw(const Transcript& t) {
+  const SessionFacts& s = t.session;
+  if (t.connect.state != GatewayConnect::State::connected) return "";  // it saw nobody
+  if (s.sees == "sender")
+    return ", saw the sender's own address" + (s.sees_port != 0 ? fmt::format(", with port {}", s.sees_port) : "");
+  if (s.sees == "proxy-header" || !s.header.empty()) return ", told the sender's address by " + s.header;
+  return s.sees == "proxy" ? ", saw the proxy's address" : "";
+}
+
 /// What is there to do where the session cannot be read.
 std::string advice_inside_tls(const Transcript& t) {
   std::string when = iso_utc(t.session.started_us).substr(0, 19);
@@ -236,11 +247,12 @@ void write_header(TextPage& page, const Transcript& t) {
   page.labelled("Sender", endpoint_text(t.session.sender) + (helo.empty() ? "" : ", calls itself " + helo));
   if (t.session.via) page.labelled("Via", endpoint_text(*t.session.via) + ", whose PROXY header named the sender");
   if (t.ptr) page.labelled("DNS", look_up_text(*t.ptr));
-  page.labelled("Gateway", endpoint_text(t.session.gateway) +
-                               (t.connect.state == GatewayConnect::State::failed ? ", not reached: " + t.connect.error
-                                : t.connect.state == GatewayConnect::State::pending ? ", not reached"
-                                                                                    : "") +
-                               (t.session.header.empty() ? "" : ", told the sender's address by " + t.session.header));
+  page.labelled("Gateway",
+                endpoint_text(t.session.gateway) +
+                    (t.connect.state == GatewayConnect::State::failed ? ", not reached: " + error_words(t.connect.error)
+                     : t.connect.state == GatewayConnect::State::pending ? ", not reached"
+                                                                         : "") +
+                    whom_it_saw(t));
   std::string when = iso_utc(t.session.started_us);
   when[10] = ' ';
   if (coarse(t))

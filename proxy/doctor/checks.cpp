@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "capture/error_words.h"
 #include "capture/transcript/harmless.h"
 #include "config/units.h"
 #include "proxy/doctor/view.h"
+#include "proxy/net/socket.h"
 
 namespace smtpscope {
 namespace {
@@ -98,9 +100,9 @@ HostFindings ports(const DoctorFacts& f) {
       finding = fail(fmt::format("{} {}: this host has no such address", p.what, at),
                      "`ip addr` lists those that it has; 0.0.0.0 and [::] are all");
     else if (p.error == EACCES || p.error == EPERM)
-      finding = skipped(fmt::format("{} {}: this user may not try ({})", p.what, at, std::strerror(p.error)));
+      finding = skipped(fmt::format("{} {}: this user may not try ({})", p.what, at, error_words(errno_name(p.error))));
     else
-      finding = fail(fmt::format("{} {}: {}", p.what, at, std::strerror(p.error)), "");
+      finding = fail(fmt::format("{} {}: {}", p.what, at, error_words(errno_name(p.error))), "");
     all.push_back(with(std::move(finding), std::move(facts)));
   }
   return all;

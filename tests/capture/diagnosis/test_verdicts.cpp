@@ -309,3 +309,17 @@ TEST_CASE("a name server that answers nobody says nothing about the sender") {
   CHECK(t.breakdown->why.find("No name server answered the proxy at all") != std::string::npos);
   CHECK_FALSE(has_note(t, "sender-without-ptr"));
 }
+
+TEST_CASE("no answer of a gateway that sees the sender's address: the way back is named first") {
+  for (const char* script : {"!connect failed ETIMEDOUT 130\nS rst\n", "!connect pending\n+30\nS fin\n"}) {
+    INFO(script);
+    const Transcript t = play(script);  // scripts are of gateways that see the sender
+    REQUIRE(t.breakdown);
+    CHECK(t.breakdown->code == "gateway-no-answer");
+    CHECK(t.breakdown->why.find("its answers may not come back through the proxy's host") != std::string::npos);
+    CHECK(t.breakdown->advice.starts_with("Look on the gateway where its answers go: `ip route get "));
+  }
+  const Transcript refused = play("!connect failed ECONNREFUSED 0\nS rst\n");
+  REQUIRE(refused.breakdown);
+  CHECK(refused.breakdown->got.starts_with("connection refused (ECONNREFUSED) after "));
+}

@@ -43,7 +43,7 @@ std::string without_colours(std::string text) {
 TEST_CASE("view: an unknown user") {
   check_view(unknown_user(), R"view(
 Sender    203.0.113.9:41234, calls itself mx.sender.example
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 0.339 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: rcpt-unknown-user
@@ -84,7 +84,7 @@ Message   from <anna@sender.example> to <bob@gw.example> (550): not accepted
 TEST_CASE("view: a slow greeting and a sender that gives up") {
   check_view(gave_up_before_banner(), R"view(
 Sender    203.0.113.9:41234
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 35.201 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: banner-sender-gave-up
@@ -111,7 +111,7 @@ Verdict   BREAKDOWN: banner-sender-gave-up
 TEST_CASE("view: a stall in the middle of the message") {
   check_view(stalled_in_body(), R"view(
 Sender    203.0.113.9:41234, calls itself mx.sender.example
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 302.600 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: body-stalled
@@ -150,7 +150,7 @@ Message   from <anna@sender.example> to <bob@gw.example> (250), 9,834 bytes: not
 TEST_CASE("view: a message delivered to one of two recipients") {
   check_view(delivered(), R"view(
 Sender    203.0.113.9:41234, calls itself mx.sender.example
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 6.220 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   DELIVERED
@@ -190,7 +190,7 @@ Capture   12 bytes of secrets masked
 TEST_CASE("view: unicode stays, hostile bytes are spelled out") {
   check_view(hostile(), R"view(
 Sender    203.0.113.9:41234, calls itself \u{202e}moc.knab\u{202c}
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 0.006 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: mail-refused
@@ -290,7 +290,7 @@ TEST_CASE("closes, connects that failed, and oddities of lines have words") {
     CHECK(view.find(part) != std::string::npos);
   t.connect = {GatewayConnect::State::failed, 5, 5, "ECONNREFUSED"};
   view = render_text(t, {});
-  CHECK(view.find("Gateway   10.0.0.1:25, not reached: ECONNREFUSED\n") != std::string::npos);
+  CHECK(view.find("Gateway   10.0.0.1:25, not reached: connection refused (ECONNREFUSED)\n") != std::string::npos);
   CHECK(view.find("--  sender connected\n") != std::string::npos);
 }
 
@@ -350,4 +350,27 @@ TEST_CASE("a session inside TLS tells where its end can be read, and how the nex
   CHECK(view.find("STARTTLS for a while") == std::string::npos);
   t.verdict = Verdict::delivered;
   CHECK(render_text(t, {300, false}).find("Advice") == std::string::npos);
+}
+
+TEST_CASE("the head says whom the gateway saw") {
+  Transcript t = sample({G(0.1, "220 gw")}, 1);
+  const auto gateway = [&] {
+    const std::string view = render_text(t, {});
+    const size_t at = view.find("Gateway ");
+    return view.substr(at, view.find('\n', at) - at);
+  };
+  CHECK(gateway() == "Gateway   10.0.0.1:25, saw the sender's own address");
+  t.session.sees_port = 40001;
+  CHECK(gateway() == "Gateway   10.0.0.1:25, saw the sender's own address, with port 40001");
+  t.session.sees = "proxy-header";
+  t.session.header = "proxy-v2";
+  CHECK(gateway() == "Gateway   10.0.0.1:25, told the sender's address by proxy-v2");
+  t.session.sees = "proxy";
+  t.session.header.clear();
+  CHECK(gateway() == "Gateway   10.0.0.1:25, saw the proxy's address");
+  t.session.sees.clear();
+  CHECK(gateway() == "Gateway   10.0.0.1:25");
+  t.session.sees = "sender";
+  t.connect.state = GatewayConnect::State::pending;
+  CHECK(gateway() == "Gateway   10.0.0.1:25, not reached");
 }
