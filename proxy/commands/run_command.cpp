@@ -154,6 +154,26 @@ ReloadOutcome reload(Proxy& proxy, CapturedSenders& senders, const Arguments& ar
   return {false, std::move(faults)};
 }
 
+/// What the settings were read from, and whom the gateway is to see by them.
+std::string start_text(const std::optional<std::string>& file, const Settings& settings) {
+  const auto meant = [&]() -> std::string_view {
+    switch (settings.gateway.present) {
+      case Present::sender:
+        return "\"sender\": the sender's own address";
+      case Present::proxy:
+        return "\"proxy\": this host's address in place of the sender's";
+      case Present::proxy_v1:
+        return "\"proxy-v1\": this host's address, the sender's in a PROXY header";
+      case Present::proxy_v2:
+        return "\"proxy-v2\": this host's address, the sender's in a PROXY header";
+    }
+    return "";
+  };
+  return fmt::format("{}; the gateway is to see (present) {}",
+                     file ? "configuration file " + *file : std::string("no configuration file, only options"),
+                     meant());
+}
+
 /// By default the recorder's memory goes back to the system and is asked for again with each batch of sessions: a
 /// system call and page faults a session. What a burst leaves is given back when the recorder rests.
 void keep_freed_memory() {
@@ -211,6 +231,7 @@ ExitCode run(const Arguments& arguments) {
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
+  spdlog::info("{}", start_text(find_config(arguments.config), settings));
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
   SharedCounts counts(std::move(succession.counts));

@@ -24,6 +24,7 @@
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/in_progress.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
 #include "proxy/commands/stored_line.h"
@@ -132,6 +133,7 @@ ExitCode show(const ShowOptions& options) {
     if (found.empty() || found.back().id != entry.id) found.push_back(entry);
     return found.size() < 5;
   });
+  if (options.what == "last" && options.format == "text") tell_in_progress(*store);
   if (found.empty()) {
     fmt::print(stderr, "smtpscope: no session {} in {}; see smtpscope list\n",
                smtpscope::quoted(std::string_view(options.what)), *store);

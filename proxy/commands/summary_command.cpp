@@ -17,6 +17,7 @@
 #include "proxy/commands/absent_sender.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/filter_options.h"
+#include "proxy/commands/in_progress.h"
 #include "proxy/commands/list_filters.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
@@ -83,6 +84,7 @@ class Command {
     const std::vector<SenderSummary> senders = summarizer.finish();
     show(senders);
     for (const std::string& problem : index_.problems()) fmt::print(stderr, "smtpscope: {}\n", problem);
+    if (!options_.json) tell_in_progress(store_);
     if (!senders.empty()) return code_;
     fmt::print(stderr, "smtpscope: no session in {} matches\n", store_);
     return ExitCode::no_match;

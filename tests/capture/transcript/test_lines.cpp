@@ -22,10 +22,10 @@ SessionFacts cisco_facts() {
 
 TEST_CASE("list: a line a session, aligned") {
   CHECK(list_line(list_row(unknown_user()), 200, false) ==
-        "2026-11-24 02:06:41  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      rcpt-unknown-user   The gateway does not "
-        "know the recipient <bob@gw.example>: 550 5.1.1 <bob@gw.example>: Recipient address rejecte...");
+        "2026-11-24 02:06:41Z  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      rcpt-unknown-user   The gateway does not "
+        "know the recipient <bob@gw.example>: 550 5.1.1 Recipient address rejected: User unknown");
   CHECK(list_line(list_row(delivered()), 100, false) ==
-        "2026-11-24 02:06:41  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      delivered in part   One message...");
+        "2026-11-24 02:06:41Z  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      delivered in part   One messag...");
   ListRow bare;
   CHECK(list_line(bare, 80, false).empty());
 }
