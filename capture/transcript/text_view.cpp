@@ -150,7 +150,19 @@ std::string recipient_text(const Recipient& r) {
   return fmt::format("<{}> ({})", r.address, r.code == 0 ? std::string("no reply") : std::to_string(r.code));
 }
 
-std::string message_text(const Message& m) {
+/// Which reply turned the whole message away: ": 552 at end of data"; of recipients their own codes tell.
+std::string refusal_of(const Transcript& t, const Message& m) {
+  const auto said = [&](int32_t reply, const char* where) {
+    const bool refused =
+        reply >= 0 && static_cast<size_t>(reply) < t.events.size() && t.events[static_cast<size_t>(reply)].code >= 400;
+    return refused ? fmt::format(": {} {}", t.events[static_cast<size_t>(reply)].code, where) : std::string();
+  };
+  if (std::string text = said(m.mail_reply, "at MAIL"); !text.empty()) return text;
+  if (std::string text = said(m.final_reply, m.ended ? "at end of data" : "during the message"); !text.empty()) return text;
+  return said(m.data_reply, m.bdat ? "at BDAT" : "at DATA");
+}
+
+std::string message_text(const Transcript& t, const Message& m) {
   std::vector<std::string> to;
   for (const Recipient& r : m.recipients)
     if (to.size() < kMostListed) to.push_back(recipient_text(r));
@@ -162,7 +174,7 @@ std::string message_text(const Message& m) {
                                        [](const Recipient& r) { return r.code >= 200 && r.code < 300; });
   text += m.accepted                   ? ": accepted"
           : m.withdrawn && deliverable ? ": given up by the sender before DATA"
-                                       : ": not accepted";
+                                       : ": not accepted" + refusal_of(t, m);
   if (!m.queue_id.empty()) text += ", the gateway's queue id is " + m.queue_id;
   return text;
 }
@@ -289,7 +301,7 @@ std::string render_text(const Transcript& t, const TextOptions& options) {
   write_conversation(page, t);
   page.blank();
   for (size_t i = 0; i < std::min(t.messages.size(), kMostListed); ++i)
-    page.labelled("Message", message_text(t.messages[i]));
+    page.labelled("Message", message_text(t, t.messages[i]));
   if (t.messages.size() > kMostListed)
     page.labelled("", fmt::format("and {}", counted(t.messages.size() - kMostListed, "more message")));
   for (const Finding& note : t.notes) {

@@ -143,7 +143,8 @@ Verdict   BREAKDOWN: body-stalled
       +---------------------------------------------------------------------------------------------
     302.500  --  gateway closed (FIN)
 
-Message   from <anna@sender.example> to <bob@gw.example> (250), 9,834 bytes: not accepted
+Message   from <anna@sender.example> to <bob@gw.example> (250), 9,834 bytes: not accepted: 421
+          during the message
 )view");
 }
 
@@ -214,7 +215,7 @@ Verdict   BREAKDOWN: mail-refused
 
 Message   from <aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\zzzzzzzzzzzzzzzzzzzzzz
           zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz
-          zzzzzzzz> to nobody: not accepted
+          zzzzzzzz> to nobody: not accepted: 501 at MAIL
 )view");
 }
 
@@ -373,4 +374,24 @@ TEST_CASE("the head says whom the gateway saw") {
   t.session.sees = "sender";
   t.connect.state = GatewayConnect::State::pending;
   CHECK(gateway() == "Gateway   10.0.0.1:25, not reached");
+}
+
+TEST_CASE("a message that was turned away says by which reply") {
+  const auto told = [](const std::vector<Turn>& more) {
+    std::vector<Turn> turns = {G(0, "220 gw"), S(0, "EHLO x"), G(0, "250 gw"), S(0, "MAIL FROM:<a@b>")};
+    turns.insert(turns.end(), more.begin(), more.end());
+    const std::string view = render_text(sample(turns, 1), {200, false});
+    const size_t at = view.find("not accepted");
+    return at == std::string::npos ? view : view.substr(at, view.find('\n', at) - at);
+  };
+  const std::vector<Turn> sent = {G(0, "250 ok"), S(0, "RCPT TO:<c@d>"), G(0, "250 ok"),
+                                  S(0, "DATA"),   G(0, "354 go"),        S(0, "Subject: x\r\n\r\nx\r\n.")};
+  std::vector<Turn> refused = sent;
+  refused.push_back(G(0, "552 5.3.4 too big"));
+  CHECK(told(refused) == "not accepted: 552 at end of data");
+  CHECK(told({G(0, "550 no")}) == "not accepted: 550 at MAIL");
+  CHECK(told({G(0, "250 ok"), S(0, "RCPT TO:<c@d>"), G(0, "250 ok"), S(0, "DATA"), G(0, "451 later")}) ==
+        "not accepted: 451 at DATA");
+  CHECK(told({G(0, "250 ok"), S(0, "RCPT TO:<c@d>"), G(0, "550 no")}) == "not accepted");
+  CHECK(told(sent) == "not accepted");
 }
