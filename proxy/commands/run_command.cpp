@@ -121,6 +121,14 @@ ReloadOutcome reload(Proxy& proxy, CapturedSenders& senders, const Arguments& ar
   if (const auto found = find_config(arguments.config)) {
     file = *found;
     if (const Result<std::string> read = read_settings_text(file)) text = *read;
+  } else {
+    const std::string none =
+        "there is no configuration file to load: the proxy runs with the options of its command line (--config FILE "
+        "names "
+        "one)";
+    RelayMetrics::add(proxy.metrics().reloads_refused);
+    spdlog::warn("{}", none);
+    return {false, {none}};
   }
   const auto placed = [&](const SettingsIssue& issue) {
     return text.empty() ? issue.pointer + ": " + issue.message
@@ -231,6 +239,7 @@ ExitCode run(const Arguments& arguments) {
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
+  for (const SettingsIssue& issue : doubtful(settings)) spdlog::warn("{}: {}", issue.pointer, issue.message);
   spdlog::info("{}", start_text(find_config(arguments.config), settings));
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
