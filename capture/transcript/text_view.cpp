@@ -158,7 +158,8 @@ std::string refusal_of(const Transcript& t, const Message& m) {
     return refused ? fmt::format(": {} {}", t.events[static_cast<size_t>(reply)].code, where) : std::string();
   };
   if (std::string text = said(m.mail_reply, "at MAIL"); !text.empty()) return text;
-  if (std::string text = said(m.final_reply, m.ended ? "at end of data" : "during the message"); !text.empty()) return text;
+  if (std::string text = said(m.final_reply, m.ended ? "at end of data" : "during the message"); !text.empty())
+    return text;
   return said(m.data_reply, m.bdat ? "at BDAT" : "at DATA");
 }
 
