@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "capture/diagnosis/engine.h"
+#include "capture/error_words.h"
 
 namespace smtpscope {
 namespace {
@@ -26,7 +27,8 @@ void SessionAnalyzer::connected(const GatewayConnect& connect) {
   connect_ = connect;
   if (connect.state == GatewayConnect::State::connected) conversation_.gateway_connected();
   if (connect.state == GatewayConnect::State::failed)
-    conversation_.note(connect.at_us, Phase::connect, "connection to the gateway failed: " + connect.error);
+    conversation_.note(connect.at_us, Phase::connect,
+                       "connection to the gateway failed: " + error_words(connect.error));
 }
 
 void SessionAnalyzer::hole(const Hole& hole) {

@@ -53,6 +53,13 @@ std::vector<SettingsIssue> contradictions(const Settings& settings) {
                                         "too, or listen on 127.0.0.1",
                                         format_host_port(*settings.control.listen))});
   }
+  for (size_t i = 0; i < settings.capture.exclude.size(); ++i) {
+    const auto spec = parse_sender_spec(settings.capture.exclude[i]);
+    if (!spec || spec->kind != SenderSpec::Kind::any) continue;
+    issues.push_back({fmt::format("/capture/exclude/{}", i),
+                      "\"any\" excludes everyone: nobody would ever be recorded. To record nobody until a window is "
+                      "opened: \"senders\": []"});
+  }
   for (size_t i = 0; i < settings.listeners.size(); ++i) {
     const ListenerSettings& listener = settings.listeners[i];
     for (size_t j = 0; j < i; ++j) {
@@ -88,6 +95,30 @@ std::vector<SettingsIssue> unavailable(const Settings& settings) {
   if (settings.starttls == StartTlsMode::intercept) add("/starttls/mode", "\"intercept\"");
   if (settings.starttls == StartTlsMode::hide) add("/starttls/mode", "\"hide\"");
   if (settings.store.injection_log) add("/store/injection_log", "writing injection logs");
+  return issues;
+}
+
+std::vector<SettingsIssue> doubtful(const Settings& settings) {
+  std::vector<SettingsIssue> issues;
+  const auto scan = [&](const std::vector<std::string>& entries, const std::string& list) {
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const std::string& entry = entries[i];
+      const size_t slash = std::min(entry.find('/'), entry.size());
+      const auto address = slash < entry.size() ? IpAddress::parse(entry.substr(0, slash)) : std::nullopt;
+      const auto network = address ? parse_sender_spec(entry) : Result<SenderSpec>(Error{});
+      if (!network || network->first == *address) continue;
+      issues.push_back(
+          {fmt::format("{}/{}", list, i),
+           fmt::format("{} names a host and the length of a network: taken as the network {}{}; if the one "
+                       "host is meant, write \"{}\"",
+                       quoted(entry), network->first.to_string(), entry.substr(slash), address->to_string())});
+    }
+  };
+  scan(settings.capture.senders, "/capture/senders");
+  scan(settings.capture.exclude, "/capture/exclude");
+  scan(settings.divert.destinations, "/divert/destinations");
+  for (size_t i = 0; i < settings.listeners.size(); ++i)
+    scan(settings.listeners[i].trusted, fmt::format("/listeners/{}/trusted", i));
   return issues;
 }
 

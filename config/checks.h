@@ -21,6 +21,8 @@ std::vector<SettingsIssue> contradictions(const Settings& settings);
 
 /// What is asked for and "is not available in this version yet".
 std::vector<SettingsIssue> unavailable(const Settings& settings);
+/// What can be run but may not mean what it says: networks with bits of a host in them. Warnings.
+std::vector<SettingsIssue> doubtful(const Settings& settings);
 
 /// Where connections are diverted: entries that cannot be put into the kernel's set by address. A warning, no error.
 std::vector<SettingsIssue> undivertable_senders(const Settings& settings);

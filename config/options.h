@@ -45,7 +45,8 @@ struct Option {
   std::span<const std::string_view> choices{};  ///< for choice, in the order of the enum
   uint64_t min = 0;                             ///< for integer
   uint64_t max = 0;
-  bool required = false;  ///< within its object, where that object is given
+  bool required = false;       ///< within its object, where that object is given
+  std::string_view not_yet{};  ///< what this version cannot do of it, a sentence; empty: it does all
 };
 
 /// A section that holds options, for schema and docs.

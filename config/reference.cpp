@@ -96,7 +96,9 @@ Json schema_of(const Option& option, Settings& settings) {
       break;
     }
   }
-  out["description"] = std::string(option.help);
+  out["description"] =
+      std::string(option.help) +
+      (option.not_yet.empty() ? std::string() : " Not in this version: " + std::string(option.not_yet));
   const Json value = json_of(read_option(option, settings, 0));
   if (!value.is_null()) out["default"] = value;
   return out;
@@ -194,6 +196,7 @@ std::string config_markdown() {
                        option.required ? "none; must be given"
                        : value.empty() ? "none"
                                        : fmt::format("`{}`", value));
+    if (!option.not_yet.empty()) out += fmt::format("- **Not in this version:** {}\n", option.not_yet);
   };
   for (const OptionSection& section : option_sections()) {
     out += fmt::format("\n## `{}`\n\n{}\n", section.pointer.substr(1), section.help);

@@ -1,8 +1,11 @@
 // The command line: which subcommand runs, and the exit code. Each subcommand is a file in proxy/commands/.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "proxy/commands/commands.h"
 #include "proxy/version.h"
@@ -43,12 +46,19 @@ int main(int argc, char** argv) {
     smtpscope::register_config(app, exit_code);
     smtpscope::register_docs(app, exit_code);
 
+    // `help show` is `show --help`, `help` alone `--help`. CLI11 takes the words from the last to the first.
+    std::vector<std::string> words(std::reverse_iterator(argv + argc), std::reverse_iterator(argv + std::min(argc, 1)));
+    if (!words.empty() && words.back() == "help") {
+      words.pop_back();
+      words.insert(words.begin(), "--help");
+    }
+    const std::string first = words.empty() ? "" : words.back();
     try {
-      app.parse(argc, argv);
+      app.parse(words);
     } catch (const CLI::ParseError& e) {
       // CLI11 only says that a subcommand is required.
-      if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
-        std::fprintf(stderr, "smtpscope: there is no command \"%s\"; smtpscope --help lists them\n", argv[1]);
+      if (!first.empty() && first[0] != '-' && app.get_subcommands().empty()) {
+        std::fprintf(stderr, "smtpscope: there is no command \"%s\"; smtpscope --help lists them\n", first.c_str());
         return static_cast<int>(ExitCode::usage);
       }
       // Help and version are "errors" with code 0 to CLI11; everything else is a usage error.

@@ -34,8 +34,11 @@ std::string like_a_pause(const View& v, int64_t us) {
       v.seconds(us));
 }
 
-std::string look_up_was_quick(const View& v) {
+std::string what_look_up_rules_out(const View& v) {
   const auto& ptr = v.c.end.ptr;
+  if (ptr && ptr->status == "unreachable")
+    return " No name server answered the proxy at all (dns.resolver, or /etc/resolv.conf of its host): if the gateway "
+           "asks the same one, its greeting waits for that.";
   if (!ptr || ptr->name_us >= kQuick || ptr->forward_us >= kQuick) return "";
   if (ptr->status != "ok" && ptr->status != "nxdomain" && ptr->status != "nodata") return "";
   return fmt::format(" The sender's reverse DNS is not the cause: it answered the proxy in {:.1f} s.",

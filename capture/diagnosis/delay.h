@@ -11,7 +11,8 @@ namespace smtpscope {
 std::string like_a_resolver(const View& view, int64_t delay_us);
 /// The same, or that it is as round as a pause by policy, if it is; else "".
 std::string like_a_pause(const View& view, int64_t delay_us);
-/// " The sender's reverse DNS is not the cause: ..." if the proxy's own look-up says so, else "".
-std::string look_up_was_quick(const View& view);
+/// " The sender's reverse DNS is not the cause: ..." if the proxy's own look-up says so, or that there was no name
+/// server to ask; else "".
+std::string what_look_up_rules_out(const View& view);
 
 }  // namespace smtpscope

@@ -144,7 +144,7 @@ constexpr Rule kRules[] = {
        const int64_t waited = v.gave_up >= 0 ? v.at(v.gave_up)->at_us - v.owed_since() : v.silence_us();
        m.got += " after " + v.seconds(waited);
        m.why = "The gateway had sent no greeting when the sender left after " + v.seconds(waited) +
-               v.looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes." + look_up_was_quick(v);
+               v.looks_like_limit(waited) + ". RFC 5321 asks senders to wait 5 minutes." + what_look_up_rules_out(v);
        if (waited < kImpatient) m.party = Party::sender;
        if (!v.at_least(waited, 300 * kSecond)) m.confidence = Confidence::likely;
        return m;

@@ -1,9 +1,13 @@
 // Breakdowns before the gateway was reached.
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "capture/diagnosis/tables.h"
 #include "capture/diagnosis/view.h"
+#include "capture/error_words.h"
 
 namespace smtpscope {
 namespace {
@@ -29,7 +33,29 @@ std::optional<Match> failed_with(const View& v, std::initializer_list<std::strin
   for (size_t i = 0; i < v.events.size() && m.event < 0; ++i)
     if (v.events[i].kind == Event::Kind::note && v.events[i].phase == Phase::connect) m.event = static_cast<int32_t>(i);
   m.at_us = v.c.connect.at_us;
-  m.got = v.c.connect.error + " after " + v.seconds(v.c.connect.took_us) + icmp_text(v.c.connect.icmp);
+  m.got = error_words(v.c.connect.error) + " after " + v.seconds(v.c.connect.took_us) + icmp_text(v.c.connect.icmp);
+  return m;
+}
+
+/// Where the gateway sees the sender's own address, it answers to that: the first thing to look at if nothing came
+/// back.
+Match name_the_way_back(const View& v, Match m) {
+  if (v.c.session.sees != "sender") return m;
+  m.why = fmt::format(
+      "No answer came to the connection attempt. It was made from the sender's own address {0}, so the gateway answers "
+      "to "
+      "{0}, and its answers may not come back through the proxy's host. Or the gateway is down, its queue of "
+      "connections is "
+      "full, or a firewall drops the packets.",
+      v.c.session.sender.ip);
+  m.advice = fmt::format(
+      "Look on the gateway where its answers go: `ip route get {}` there must lead to the proxy's host. If it cannot, "
+      "have "
+      "the proxy use its own address (\"present\": \"proxy\" or \"proxy-v1\"). If it does, look whether the gateway is "
+      "up "
+      "and accepts connections, and for a firewall that drops port 25, or packets with others' source addresses, "
+      "silently.",
+      v.c.session.sender.ip);
   return m;
 }
 
@@ -117,9 +143,10 @@ constexpr Rule kRules[] = {
            v.seen(From::gateway) == 0) {
          Match m = match_missing(v, v.first_close, From::gateway);
          m.got = "no answer for " + v.seconds(v.close()->at_us);
-         return m;
+         return name_the_way_back(v, std::move(m));
        }
-       return failed_with(v, {"ETIMEDOUT"});
+       std::optional<Match> m = failed_with(v, {"ETIMEDOUT"});
+       return m ? name_the_way_back(v, std::move(*m)) : m;
      }},
     {.code = "gateway-connect-failed",
      .title = "The proxy could not connect to the gateway",

@@ -198,7 +198,7 @@ constexpr Rule kRules[] = {
        Match m = match_event(v, v.banner);
        m.got = "the greeting after " + v.seconds(took);
        m.why = "The greeting took " + v.seconds(took) + ". Senders with short time-outs give up here." +
-               look_up_was_quick(v) + like_a_pause(v, took);
+               what_look_up_rules_out(v) + like_a_pause(v, took);
        return m;
      }},
     {.code = "tarpit",

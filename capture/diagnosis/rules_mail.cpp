@@ -22,6 +22,10 @@ bool bounces_refused_late(const View& view, int32_t refusal) {
          judged_words(reply.text).find("sender address rejected") != std::string::npos;
 }
 
+constexpr std::string_view kDeniedSender =
+    "sender address rejected|sender rejected|sender denied|sender is blocked|sender blocked|blocked sender|"
+    "envelope sender domain rejected|sender is denied|sender not accepted|badmailfrom";
+
 constexpr Rule kRules[] = {
     {.code = "smtputf8-undeclared",
      .title = "The sender uses an address with other than ASCII letters and does not say so",
@@ -126,9 +130,25 @@ constexpr Rule kRules[] = {
      .quiet =
          "use hello mail\nS RCPT TO:<b@gw.example>\nG 554 5.7.1 <b@gw.example>: Recipient address rejected: Access "
          "denied\nuse bye\n",
-     .reply = {kSender, 500, 599, "",
-               "sender address rejected|sender rejected|sender denied|sender is blocked|sender blocked|blocked sender|"
-               "envelope sender domain rejected|sender is denied|sender not accepted|badmailfrom"}},
+     .reply = {kSender, 500, 599, "", kDeniedSender}},
+    {.code = "sender-deferred",
+     .title = "The gateway's rules put the envelope sender off",
+     .phase = Phase::mail,
+     .party = Party::policy,
+     .expected = "250",
+     .why = "A rule of the gateway's names this sender's address or domain and asks it to come again later. Gateways "
+            "that put refusals off say so only at RCPT; it is not about the recipient all the same.",
+     .advice =
+         "Look for the address and its domain in the gateway's lists and policies of senders (Postfix: "
+         "check_sender_access with defer or 450, a policy service; Exim: defer in acl_smtp_mail or acl_smtp_rcpt). "
+         "If no rule names it, look in the gateway's log for a look-up of the sender's domain that failed just "
+         "then. The sender tries again by itself.",
+     .references = {"RFC 5321 4.2.1", "RFC 5321 4.5.4.1"},
+     .fires = "use hello mail\nS RCPT TO:<b@gw.example>\nG!450 4.7.1 <a@sender.example>: Sender address rejected: try "
+              "later please\nuse bye\n",
+     .quiet = "use hello mail\nS RCPT TO:<b@gw.example>\nG 450 4.7.1 <b@gw.example>: Recipient address rejected: try "
+              "later please\nuse bye\n",
+     .reply = {kSender, 400, 499, "", kDeniedSender}},
     {.code = "mail-temporary",
      .title = "The gateway puts the envelope sender off",
      .phase = Phase::mail,

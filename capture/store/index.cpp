@@ -13,14 +13,13 @@
 #include <stdexcept>
 
 #include "capture/store/paths.h"
-#include "capture/store/transcript_line.h"
 
 namespace smtpscope {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 constexpr size_t kMaxProblems = 20;
 constexpr size_t kHeadBytes = 128;  ///< of a file, kept to see that it is still the same one
 constexpr int kBusyMs = 10'000;
@@ -28,7 +27,7 @@ constexpr int kBusyMs = 10'000;
 constexpr const char* kSchema = R"(
 CREATE TABLE files(path TEXT PRIMARY KEY, inode INTEGER, size INTEGER, mtime_ns INTEGER, indexed INTEGER, bad INTEGER, head BLOB);
 CREATE TABLE sessions(id TEXT, icid INTEGER, started TEXT, sender BLOB, ip TEXT, verdict TEXT, code TEXT, phase TEXT, party TEXT,
-                      summary TEXT, file INTEGER, offset INTEGER, length INTEGER);
+                      summary TEXT, file INTEGER, offset INTEGER, length INTEGER, notes TEXT, left_out INTEGER);
 CREATE INDEX by_started ON sessions(started, id);
 CREATE INDEX by_id ON sessions(id);
 CREATE INDEX by_file ON sessions(file);
@@ -90,6 +89,33 @@ class Statement {
   int bound_ = 0;
 };
 
+/// Each note as three lines: code, phase, party. Words that a line end would tear are none of ours.
+std::string packed(const std::vector<FindingWords>& notes) {
+  std::string text;
+  for (const FindingWords& n : notes) {
+    const std::string one = n.code + '\n' + n.phase + '\n' + n.party + '\n';
+    if (std::count(one.begin(), one.end(), '\n') == 3) text += one;
+  }
+  return text;
+}
+
+std::vector<FindingWords> unpacked(std::string_view text) {
+  std::vector<FindingWords> notes;
+  const auto word = [&] {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string out(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return out;
+  };
+  while (!text.empty()) {
+    FindingWords& n = notes.emplace_back();
+    n.code = word();
+    n.phase = word();
+    n.party = word();
+  }
+  return notes;
+}
+
 std::string in_list(const char* column, const std::vector<std::string>& values) {
   if (values.empty()) return {};
   std::string sql = std::string(" AND ") + column + " IN (?";
@@ -98,6 +124,17 @@ std::string in_list(const char* column, const std::vector<std::string>& values) 
 }
 
 }  // namespace
+
+bool finds(const IndexQuery& query, const IndexEntry& entry) {
+  const auto any_of = [](const std::vector<std::string>& values, const std::string& value) {
+    return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
+  };
+  const auto fits = [&](const FindingWords& f) {
+    return any_of(query.codes, f.code) && any_of(query.phases, f.phase) && any_of(query.parties, f.party);
+  };
+  if (fits({entry.code, entry.phase, entry.party})) return true;
+  return (entry.code.empty() || !query.codes.empty()) && std::any_of(entry.notes.begin(), entry.notes.end(), fits);
+}
 
 struct Index::Database {
   explicit Database(const std::string& path) {
@@ -249,7 +286,7 @@ void Index::update_file(const std::string& relative, const std::string& path) {
     bad = 0;
   }
 
-  Statement insert(db_->handle, "INSERT INTO sessions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)");
+  Statement insert(db_->handle, "INSERT INTO sessions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
   for (size_t end = 0; (end = bytes.find('\n', indexed)) != std::string_view::npos; indexed = end + 1) {
     const std::string_view line = bytes.substr(indexed, end - indexed);
     if (line.empty()) continue;
@@ -266,7 +303,9 @@ void Index::update_file(const std::string& relative, const std::string& path) {
     else
       insert.bind_null();
     insert.bind(t->sender_ip).bind(t->verdict).bind(t->code).bind(t->phase).bind(t->party).bind(t->summary);
-    insert.bind(row).bind(static_cast<int64_t>(indexed)).bind(static_cast<int64_t>(line.size())).run();
+    const std::string notes = packed(t->notes);
+    insert.bind(row).bind(static_cast<int64_t>(indexed)).bind(static_cast<int64_t>(line.size()));
+    insert.bind(notes).bind(static_cast<int64_t>(t->left_out)).run();
   }
   head = bytes.substr(0, std::min<uint64_t>(indexed, kHeadBytes));
   Statement(db_->handle, "UPDATE files SET inode=?,size=?,mtime_ns=?,indexed=?,bad=?,head=? WHERE rowid=?")
@@ -288,14 +327,13 @@ uint64_t Index::query(const IndexQuery& query, const std::function<bool(const In
     for (size_t i = 0; i < query.senders.size(); ++i) where += " OR sender BETWEEN ? AND ?";
     where += ")";
   }
-  where += in_list("verdict", query.verdicts) + in_list("code", query.codes) + in_list("phase", query.phases) +
-           in_list("party", query.parties);
+  where += in_list("verdict", query.verdicts);
   if (!query.since.empty()) where += " AND started >= ?";
   if (!query.until.empty()) where += " AND started < ?";
   if (!query.id_prefix.empty()) where += " AND id >= ? AND substr(id, 1, length(?)) = ?";
   std::string sql =
       "SELECT id, icid, started, ip, verdict, code, phase, party, summary, files.path AS path, offset, sessions.length "
-      "AS length, sender FROM sessions JOIN files ON files.rowid = sessions.file" +
+      "AS length, notes, left_out, sender FROM sessions JOIN files ON files.rowid = sessions.file" +
       where;
   if (query.last > 0)
     sql = "SELECT * FROM (" + sql + " ORDER BY started DESC, id DESC LIMIT " + std::to_string(query.last) + ")";
@@ -304,8 +342,7 @@ uint64_t Index::query(const IndexQuery& query, const std::function<bool(const In
   Statement rows(db_->handle, sql);
   for (const auto& [first, last] : query.senders)
     rows.bind_blob(first.data(), first.size()).bind_blob(last.data(), last.size());
-  for (const auto* values : {&query.verdicts, &query.codes, &query.phases, &query.parties})
-    for (const std::string& value : *values) rows.bind(value);
+  for (const std::string& value : query.verdicts) rows.bind(value);
   if (!query.since.empty()) rows.bind(query.since);
   if (!query.until.empty()) rows.bind(query.until);
   if (!query.id_prefix.empty()) rows.bind(query.id_prefix).bind(query.id_prefix).bind(query.id_prefix);
@@ -324,7 +361,10 @@ uint64_t Index::query(const IndexQuery& query, const std::function<bool(const In
                      rows.text(8),
                      senders + rows.text(9),
                      static_cast<uint64_t>(rows.number(10)),
-                     static_cast<uint64_t>(rows.number(11))};
+                     static_cast<uint64_t>(rows.number(11)),
+                     unpacked(rows.text(12)),
+                     static_cast<uint64_t>(rows.number(13))};
+    if (!finds(query, entry)) continue;
     ++count;
     if (!on_entry(entry)) break;
   }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "capture/address_bytes.h"
+#include "capture/store/transcript_line.h"
 
 namespace smtpscope {
 
@@ -27,6 +28,8 @@ struct IndexEntry {
   std::string summary;
   std::string file;                 ///< path of the .jsonl
   uint64_t offset = 0, length = 0;  ///< of the line in it, without its end
+  std::vector<FindingWords> notes;
+  uint64_t left_out = 0;  ///< recipients of accepted messages that were refused
 };
 
 /// All that is set must hold. Lists of values: any of them.
@@ -35,9 +38,13 @@ struct IndexQuery {
   std::vector<std::string> verdicts, codes, phases, parties;
   std::string since, until;  ///< as `started` is written: since <= started < until; empty: no limit
   std::string id_prefix;
-  uint64_t last = 0;       ///< only the newest so many; 0: all
+  uint64_t last = 0;       ///< only the newest so many; 0: all; not together with codes, phases and parties
   bool by_sender = false;  ///< in the order of addresses, so that those of one network follow each other; oldest first
 };
+
+/// Is there a finding with one of the codes, one of the phases and one of the parties? The breakdown counts, and the
+/// notes of a session that did not break; a note of one that did only where its code is asked for.
+bool finds(const IndexQuery& query, const IndexEntry& entry);
 
 class Index {
  public:

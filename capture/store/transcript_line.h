@@ -6,8 +6,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace smtpscope {
+
+/// What a filter asks of a breakdown or a note.
+struct FindingWords {
+  std::string code, phase, party;
+  bool operator==(const FindingWords&) const = default;
+};
 
 struct TranscriptLine {
   std::string id;
@@ -17,6 +24,8 @@ struct TranscriptLine {
   std::string verdict;
   std::string summary;
   std::string code, phase, party;  ///< of the breakdown; empty if there is none
+  std::vector<FindingWords> notes;
+  uint64_t left_out = 0;  ///< recipients of accepted messages that were refused
 };
 
 /// None if the line is no JSON object with a schema of ours, an id, a sender and a start. Values that are not needed

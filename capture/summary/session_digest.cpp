@@ -208,7 +208,7 @@ class Reader {
 
 std::optional<SessionDigest> digest_line(std::string_view line) {
   SessionDigest d;
-  std::string_view started, ended, verdict, events, messages, breakdown, sender;
+  std::string_view started, ended, verdict, events, messages, breakdown, sender, tls;
   const bool whole = json_members(line, [&](std::string_view key, std::string_view value) {
     if (key == "id") d.id = json_text_of(value);
     if (key == "started") started = value;
@@ -218,6 +218,7 @@ std::optional<SessionDigest> digest_line(std::string_view line) {
     if (key == "breakdown") breakdown = value;
     if (key == "events") events = value;
     if (key == "messages") messages = value;
+    if (key == "tls") tls = value;
   });
   const auto began = parse_iso_utc(json_text_of(started));
   if (!whole || !began) return std::nullopt;
@@ -235,6 +236,9 @@ std::optional<SessionDigest> digest_line(std::string_view line) {
       if (field == "lookup_ms" || field == "forward_ms") d.look_up_us = std::max<int64_t>(d.look_up_us, 0) + ms(v);
     });
     if (verified) d.helo = name;
+  });
+  json_members(tls, [&](std::string_view key, std::string_view value) {
+    if (key == "application_data") d.inside_tls = value == "true";
   });
   json_members(breakdown, [&](std::string_view key, std::string_view value) {
     if (key == "code") d.code = json_text_of(value);

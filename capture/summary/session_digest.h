@@ -44,6 +44,7 @@ struct SessionDigest {
   int64_t started_us = 0, ended_us = 0;
   Verdict verdict = Verdict::unknown;
   bool starttls = false;    ///< STARTTLS was begun
+  bool inside_tls = false;  ///< it went on inside TLS, unread
   int64_t banner_us = -1;   ///< from the connect to the end of the greeting; -1: none came
   int64_t look_up_us = -1;  ///< what the proxy's own reverse look-up took; -1: it made none
 

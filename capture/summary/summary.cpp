@@ -36,7 +36,16 @@ void count(SenderSummary& s, const SessionDigest& d) {
   s.first_us = std::min(s.first_us, d.started_us);
   s.last_us = std::max(s.last_us, d.ended_us);
   if (!d.helo.empty()) s.name = d.helo;
-  for (const DigestMessage& m : d.messages) ++s.messages[static_cast<size_t>(m.outcome)];
+  if (d.verdict == Verdict::unknown && d.inside_tls) ++s.inside_tls;
+  for (const DigestMessage& m : d.messages) {
+    ++s.messages[static_cast<size_t>(m.outcome)];
+    if (m.outcome != Outcome::delivered) continue;
+    for (const DigestRecipient& r : m.recipients) {
+      if (r.outcome != Outcome::refused && r.outcome != Outcome::put_off) continue;
+      ++(r.outcome == Outcome::refused ? s.left_out.refused : s.left_out.put_off);
+      s.left_out.example = d.id;
+    }
+  }
   if (d.code.empty()) return;
   CodeCount& code = s.codes[d.code];
   ++code.sessions;

@@ -67,6 +67,12 @@ struct SenderSummary {
   uint64_t sessions = 0;
   std::array<uint64_t, 4> verdicts{};  ///< by Verdict
   std::array<uint64_t, 5> messages{};  ///< by Outcome; put_off counts among refused for people
+  uint64_t inside_tls = 0;             ///< of the verdicts `unknown`: what they did cannot be seen
+  /// Recipients that were refused while others of the same message were accepted.
+  struct LeftOut {
+    uint64_t refused = 0, put_off = 0;
+    std::string example;  ///< id of the newest such session
+  } left_out;
   std::map<std::string, CodeCount> codes;
   int64_t first_us = 0, last_us = 0;  ///< Unix time of the first begin and the last end
 

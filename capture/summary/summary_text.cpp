@@ -152,13 +152,25 @@ std::string summary_text(const SenderSummary& s, const TextOptions& options) {
                         list_of({{verdict(Verdict::breakdown), "broke"},
                                  {verdict(Verdict::delivered), "delivered"},
                                  {verdict(Verdict::no_mail), "without mail"},
-                                 {verdict(Verdict::unknown), "not seen to the end"}})));
+                                 {s.inside_tls, "inside TLS"},
+                                 {verdict(Verdict::unknown) - s.inside_tls, "not seen to the end"}})));
   const std::string messages = list_of({{message(Outcome::delivered), "delivered"},
                                         {message(Outcome::refused), "refused"},
                                         {message(Outcome::put_off), "put off (4xx)"},
                                         {message(Outcome::unfinished), "unfinished"},
                                         {message(Outcome::withdrawn), "taken back by the sender"}});
-  page.line(messages.empty() ? "No message was begun." : "Messages: " + messages + '.');
+  if (!messages.empty())
+    page.line("Messages: " + messages + '.');
+  else if (s.inside_tls == 0)
+    page.line("No message was begun.");
+  if (s.inside_tls > 0)
+    page.line(fmt::format("{} inside TLS: {} cannot be seen; the gateway's log has what became of them.",
+                          grouped(s.inside_tls), s.inside_tls == 1 ? "its messages" : "their messages"));
+  if (const uint64_t left_out = s.left_out.refused + s.left_out.put_off; left_out > 0)
+    page.line(fmt::format("{} of delivered messages did not get them: {}, as in {}.", counted(left_out, "recipient"),
+                          list_of({{s.left_out.refused, "refused (5xx)"}, {s.left_out.put_off, "put off (4xx)"}}),
+                          s.left_out.example),
+              2, "! ");
   codes(page, s);
   retries(page, s);
   duplicates(page, s);

@@ -16,11 +16,13 @@ struct ListRow {
   std::string verdict;  ///< as spelled in the transcript
   std::string code;     ///< of the breakdown; empty if there is none
   std::string summary;
+  uint64_t left_out = 0;  ///< recipients of accepted messages that were refused
 };
 
 ListRow list_row(const Transcript& transcript);
 
-/// Time, id, sender, what came of it (the breakdown's code, else the verdict), summary: aligned, at most `width`
+/// Time, id, sender, what came of it (the breakdown's code, else the verdict; "delivered in part" where a recipient was
+/// left out), summary: aligned, at most `width`
 /// columns (taken as at least 60), harmless (harmless.h), without a line end. A cell that is too long moves the rest of
 /// its line; only the summary is cut. With `colour` the outcome is coloured.
 std::string list_line(const ListRow& row, int width, bool colour);

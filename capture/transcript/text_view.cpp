@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "capture/error_words.h"
 #include "capture/smtp/syntax.h"
 #include "capture/transcript/json_text.h"
 #include "capture/transcript/silence.h"
@@ -149,7 +150,20 @@ std::string recipient_text(const Recipient& r) {
   return fmt::format("<{}> ({})", r.address, r.code == 0 ? std::string("no reply") : std::to_string(r.code));
 }
 
-std::string message_text(const Message& m) {
+/// Which reply turned the whole message away: ": 552 at end of data"; of recipients their own codes tell.
+std::string refusal_of(const Transcript& t, const Message& m) {
+  const auto said = [&](int32_t reply, const char* where) {
+    const bool refused =
+        reply >= 0 && static_cast<size_t>(reply) < t.events.size() && t.events[static_cast<size_t>(reply)].code >= 400;
+    return refused ? fmt::format(": {} {}", t.events[static_cast<size_t>(reply)].code, where) : std::string();
+  };
+  if (std::string text = said(m.mail_reply, "at MAIL"); !text.empty()) return text;
+  if (std::string text = said(m.final_reply, m.ended ? "at end of data" : "during the message"); !text.empty())
+    return text;
+  return said(m.data_reply, m.bdat ? "at BDAT" : "at DATA");
+}
+
+std::string message_text(const Transcript& t, const Message& m) {
   std::vector<std::string> to;
   for (const Recipient& r : m.recipients)
     if (to.size() < kMostListed) to.push_back(recipient_text(r));
@@ -161,7 +175,7 @@ std::string message_text(const Message& m) {
                                        [](const Recipient& r) { return r.code >= 200 && r.code < 300; });
   text += m.accepted                   ? ": accepted"
           : m.withdrawn && deliverable ? ": given up by the sender before DATA"
-                                       : ": not accepted";
+                                       : ": not accepted" + refusal_of(t, m);
   if (!m.queue_id.empty()) text += ", the gateway's queue id is " + m.queue_id;
   return text;
 }
@@ -200,6 +214,8 @@ std::string look_up_text(const ReverseLookUp& ptr) {
     return fmt::format("{} {:.1f} s", status == "pending" ? "still unanswered after" : "in",
                        static_cast<double>(us) / 1e6);
   };
+  if (ptr.status == "unreachable")
+    return fmt::format("no name server answered the proxy, {}", after(ptr.status, ptr.name_us));
   if (ptr.name.empty())
     return fmt::format("no name{}, {}", ptr.status == "pending" ? "" : " (" + ptr.status + ")",
                        after(ptr.status, ptr.name_us));
@@ -211,16 +227,45 @@ std::string look_up_text(const ReverseLookUp& ptr) {
           : fmt::format("{} in {:.1f} s", ptr.forward_status, static_cast<double>(ptr.forward_us) / 1e6));
 }
 
+/// Whose address the gateway saw; empty where nobody knows.
+std::string whom_it_saw(const Transcript& t) {
+  const SessionFacts& s = t.session;
+  if (t.connect.state != GatewayConnect::State::connected) return "";  // it saw nobody
+  if (s.sees == "sender")
+    return ", saw the sender's own address" + (s.sees_port != 0 ? fmt::format(", with port {}", s.sees_port) : "");
+  if (s.sees == "proxy-header" || !s.header.empty()) return ", told the sender's address by " + s.header;
+  return s.sees == "proxy" ? ", saw the proxy's address" : "";
+}
+
+/// What is there to do where the session cannot be read.
+std::string advice_inside_tls(const Transcript& t) {
+  std::string when = iso_utc(t.session.started_us).substr(0, 19);
+  when[10] = ' ';
+  const bool by_proxy = t.session.sees == "proxy";
+  std::string text = fmt::format(
+      "What became of the mail stands in the gateway's log: look there for a connection of {} at {} UTC (many logs are "
+      "in "
+      "local time).",
+      by_proxy ? "the proxy's address" : t.session.sender.ip, when);
+  if (t.session.instance.empty()) return text;  // a capture of others: its proxy is not ours to advise
+  return text + fmt::format(
+                    " To read such sessions here, let the gateway offer {} no STARTTLS for a while (Postfix: "
+                    "smtpd_discard_ehlo_keyword_address_maps with that address and \"starttls, silent-discard\"). What "
+                    "senders do not insist to encrypt then crosses the network in clear.",
+                    by_proxy ? "the proxy's address" : "the sender's address");
+}
+
 void write_header(TextPage& page, const Transcript& t) {
   const std::string helo = helo_of(t);
   page.labelled("Sender", endpoint_text(t.session.sender) + (helo.empty() ? "" : ", calls itself " + helo));
   if (t.session.via) page.labelled("Via", endpoint_text(*t.session.via) + ", whose PROXY header named the sender");
   if (t.ptr) page.labelled("DNS", look_up_text(*t.ptr));
-  page.labelled("Gateway", endpoint_text(t.session.gateway) +
-                               (t.connect.state == GatewayConnect::State::failed ? ", not reached: " + t.connect.error
-                                : t.connect.state == GatewayConnect::State::pending ? ", not reached"
-                                                                                    : "") +
-                               (t.session.header.empty() ? "" : ", told the sender's address by " + t.session.header));
+  page.labelled("Gateway",
+                endpoint_text(t.session.gateway) +
+                    (t.connect.state == GatewayConnect::State::failed ? ", not reached: " + error_words(t.connect.error)
+                     : t.connect.state == GatewayConnect::State::pending ? ", not reached"
+                                                                         : "") +
+                    whom_it_saw(t));
   std::string when = iso_utc(t.session.started_us);
   when[10] = ' ';
   if (coarse(t))
@@ -243,6 +288,7 @@ void write_header(TextPage& page, const Transcript& t) {
       break;
   }
   if (!t.summary.empty()) page.labelled("", t.summary);
+  if (t.verdict == Verdict::unknown && t.tls && t.tls->application_data) page.labelled("Advice", advice_inside_tls(t));
 }
 
 }  // namespace
@@ -256,7 +302,7 @@ std::string render_text(const Transcript& t, const TextOptions& options) {
   write_conversation(page, t);
   page.blank();
   for (size_t i = 0; i < std::min(t.messages.size(), kMostListed); ++i)
-    page.labelled("Message", message_text(t.messages[i]));
+    page.labelled("Message", message_text(t, t.messages[i]));
   if (t.messages.size() > kMostListed)
     page.labelled("", fmt::format("and {}", counted(t.messages.size() - kMostListed, "more message")));
   for (const Finding& note : t.notes) {

@@ -21,6 +21,7 @@
 #include "capture/store/filing.h"
 #include "capture/transcript/json_writer.h"
 #include "capture/transcript/list_line.h"
+#include "capture/transcript/text_page.h"
 #include "capture/unique_fd.h"
 #include "proxy/clock.h"
 #include "proxy/commands/commands.h"
@@ -194,7 +195,7 @@ ExitCode analyze(const AnalyzeOptions& options) {
     else if (looks_like_injection_log(first_bytes))
       report = analyze_injection_log(*source, printer, store.get());
     else
-      report.error = !source->error().empty() ? source->error() + " (byte 0)"
+      report.error = !source->error().empty() ? source->error()
                      : first_bytes.empty()    ? "the file is empty"
                                               : "neither pcap nor pcapng nor an injection debug log (byte 0)";
     failed = !tell(path, report) || failed;
@@ -203,8 +204,10 @@ ExitCode analyze(const AnalyzeOptions& options) {
   printer.print_before(INT64_MAX);
   if (store) {
     store->flush();
-    fmt::print(stderr, "smtpscope: {} sessions filed in {}{}\n", store->filed(), options.store,
-               store->already_there() > 0 ? fmt::format(", {} were there already", store->already_there()) : "");
+    fmt::print(stderr, "smtpscope: {} filed in {}{}\n", counted(store->filed(), "session"), options.store,
+               store->already_there() > 0 ? fmt::format(", {} {} there already", store->already_there(),
+                                                        store->already_there() == 1 ? "was" : "were")
+                                          : "");
   }
   if (std::fflush(stdout) != 0 && !printer.left())
     throw std::system_error(errno, std::generic_category(), "standard output");
@@ -225,7 +228,8 @@ void register_analyze(CLI::App& app, ExitCode& exit_code) {
                    "pcap or pcapng files (one capture may be in several) or Injection Debug Logs, gzip or not; - for "
                    "standard input")
       ->required();
-  command->add_option("--store", options->store, "Files the sessions in this folder too, for list and show");
+  command->add_option("--store", options->store,
+                      "Files the sessions in this folder too; without it nothing is kept for list and show");
   command->add_flag("--json", options->json, "Transcripts, one JSON object a line");
   command->callback([options, &exit_code] { exit_code = analyze(*options); });
 }

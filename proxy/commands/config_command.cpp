@@ -51,9 +51,9 @@ ExitCode config_check(const std::string& path) {
   auto faults = contradictions(*settings);
   for (SettingsIssue& issue : unavailable(*settings)) faults.push_back(std::move(issue));
   for (const SettingsIssue& issue : faults) complain(locate_message(*text, *found, issue.pointer, issue.message));
-  for (const SettingsIssue& issue : undivertable_senders(*settings)) {
-    complain(locate_message(*text, *found, issue.pointer, "warning: " + issue.message));
-  }
+  for (const auto& warnings : {doubtful(*settings), undivertable_senders(*settings)})
+    for (const SettingsIssue& issue : warnings)
+      complain(locate_message(*text, *found, issue.pointer, "warning: " + issue.message));
   if (!faults.empty()) return ExitCode::config;
   return print(fmt::format("{}: ok\n", *found));
 }

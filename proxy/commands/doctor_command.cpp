@@ -45,13 +45,10 @@ ExitCode doctor(const Arguments& a) {
     for (const SettingsIssue& issue : faults)
       fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, issue.message));
     if (!faults.empty()) return ExitCode::config;
-  } else {
-    fmt::print(stderr,
-               "smtpscope: no configuration file (--config FILE): only what matters in every mode is looked at\n");
   }
   const DoctorFacts facts = read_doctor_facts(settings, path.has_value(), options);
   const auto findings = examine(facts);
-  const std::string text = a.as_json ? doctor_json(findings, facts) : doctor_text(findings);
+  const std::string text = a.as_json ? doctor_json(findings, facts) : doctor_text(findings, facts);
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   return !written || unfit(findings) ? ExitCode::failed : ExitCode::ok;
 }

@@ -16,6 +16,7 @@
 #include "proxy/clock.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/filter_options.h"
+#include "proxy/commands/in_progress.h"
 #include "proxy/commands/list_filters.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
@@ -30,7 +31,7 @@ struct ListOptions {
   bool json = false;
 };
 
-ListRow row_of(const IndexEntry& e) { return {e.started, e.id, e.sender_ip, e.verdict, e.code, e.summary}; }
+ListRow row_of(const IndexEntry& e) { return {e.started, e.id, e.sender_ip, e.verdict, e.code, e.summary, e.left_out}; }
 
 ExitCode list(const ListOptions& options) {
   const Result<IndexQuery> query = query_of(options.filters, unix_us());
@@ -58,6 +59,7 @@ ExitCode list(const ListOptions& options) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();  // a reader that left ends the list
   });
   for (const std::string& problem : index.problems()) fmt::print(stderr, "smtpscope: {}\n", problem);
+  if (!options.json) tell_in_progress(*store);
   if (shown == 0) {
     if (!index.problems().empty()) return ExitCode::failed;
     fmt::print(stderr, "smtpscope: no session in {} matches\n", *store);

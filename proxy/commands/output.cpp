@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <string_view>
 
 namespace smtpscope {
 
@@ -12,7 +13,9 @@ TextOptions text_options() {
   winsize size{};
   if (isatty(STDOUT_FILENO) == 0) return text;
   const char* no_colour = std::getenv("NO_COLOR");
-  text.colour = no_colour == nullptr || *no_colour == '\0';
+  const char* terminal = std::getenv("TERM");
+  text.colour =
+      (no_colour == nullptr || *no_colour == '\0') && (terminal == nullptr || std::string_view(terminal) != "dumb");
   if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) text.width = size.ws_col;
   return text;
 }

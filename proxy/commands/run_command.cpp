@@ -121,6 +121,14 @@ ReloadOutcome reload(Proxy& proxy, CapturedSenders& senders, const Arguments& ar
   if (const auto found = find_config(arguments.config)) {
     file = *found;
     if (const Result<std::string> read = read_settings_text(file)) text = *read;
+  } else {
+    const std::string none =
+        "there is no configuration file to load: the proxy runs with the options of its command line (--config FILE "
+        "names "
+        "one)";
+    RelayMetrics::add(proxy.metrics().reloads_refused);
+    spdlog::warn("{}", none);
+    return {false, {none}};
   }
   const auto placed = [&](const SettingsIssue& issue) {
     return text.empty() ? issue.pointer + ": " + issue.message
@@ -152,6 +160,26 @@ ReloadOutcome reload(Proxy& proxy, CapturedSenders& senders, const Arguments& ar
   for (const std::string& fault : faults) spdlog::error("{}", fault);
   spdlog::error("the configuration was not loaded; the one before stays in force");
   return {false, std::move(faults)};
+}
+
+/// What the settings were read from, and whom the gateway is to see by them.
+std::string start_text(const std::optional<std::string>& file, const Settings& settings) {
+  const auto meant = [&]() -> std::string_view {
+    switch (settings.gateway.present) {
+      case Present::sender:
+        return "\"sender\": the sender's own address";
+      case Present::proxy:
+        return "\"proxy\": this host's address in place of the sender's";
+      case Present::proxy_v1:
+        return "\"proxy-v1\": this host's address, the sender's in a PROXY header";
+      case Present::proxy_v2:
+        return "\"proxy-v2\": this host's address, the sender's in a PROXY header";
+    }
+    return "";
+  };
+  return fmt::format("{}; the gateway is to see (present) {}",
+                     file ? "configuration file " + *file : std::string("no configuration file, only options"),
+                     meant());
 }
 
 /// By default the recorder's memory goes back to the system and is asked for again with each batch of sessions: a
@@ -211,6 +239,8 @@ ExitCode run(const Arguments& arguments) {
                  settings.listeners[i].accept == Accept::tproxy ? "as dialled by the sender"
                                                                 : format_host_port(settings.gateway.address),
                  settings.store.path);
+  for (const SettingsIssue& issue : doubtful(settings)) spdlog::warn("{}: {}", issue.pointer, issue.message);
+  spdlog::info("{}", start_text(find_config(arguments.config), settings));
   if (settings.capture.senders.empty())
     spdlog::info("nobody is recorded until a window is opened: smtpscope window open --sender ...");
   SharedCounts counts(std::move(succession.counts));

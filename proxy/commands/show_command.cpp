@@ -24,6 +24,7 @@
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/in_progress.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
 #include "proxy/commands/stored_line.h"
@@ -60,6 +61,10 @@ ExitCode show_recording(const std::string& path, bool as_text) {
         ++shown;
       });
   if (!report.error.empty()) fmt::print(stderr, "smtpscope: {}: {}\n", path, report.error);
+  if (shown == 0)
+    fmt::print(stderr,
+               "smtpscope: {}: no session that smtpscope recorded; `smtpscope analyze {}` reads what others recorded\n",
+               path, path);
   return shown > 0 ? ExitCode::ok : report.error.empty() ? ExitCode::no_match : ExitCode::failed;
 }
 
@@ -132,8 +137,10 @@ ExitCode show(const ShowOptions& options) {
     if (found.empty() || found.back().id != entry.id) found.push_back(entry);
     return found.size() < 5;
   });
+  if (options.what == "last" && options.format == "text") tell_in_progress(*store);
   if (found.empty()) {
-    fmt::print(stderr, "smtpscope: no session {} in {}; see smtpscope list\n",
+    fmt::print(stderr,
+               "smtpscope: no session {} in {}; see smtpscope list (those of analyze are there if it had --store)\n",
                smtpscope::quoted(std::string_view(options.what)), *store);
     return ExitCode::no_match;
   }

@@ -17,6 +17,7 @@
 #include "proxy/commands/absent_sender.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/filter_options.h"
+#include "proxy/commands/in_progress.h"
 #include "proxy/commands/list_filters.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/output.h"
@@ -34,12 +35,10 @@ struct SummaryOptions {
 
 /// Does the query choose this session? `wider` has found it by its time already.
 bool chooses(const IndexQuery& query, const IndexEntry& e) {
-  const auto any_of = [](const std::vector<std::string>& values, const std::string& value) {
-    return values.empty() || std::find(values.begin(), values.end(), value) != values.end();
-  };
-  if (!any_of(query.verdicts, e.verdict) || !any_of(query.codes, e.code) || !any_of(query.phases, e.phase) ||
-      !any_of(query.parties, e.party))
+  if (!query.verdicts.empty() &&
+      std::find(query.verdicts.begin(), query.verdicts.end(), e.verdict) == query.verdicts.end())
     return false;
+  if (!finds(query, e)) return false;
   if (query.senders.empty()) return true;
   const auto address = address_bytes(e.sender_ip);
   return address && std::any_of(query.senders.begin(), query.senders.end(),
@@ -85,6 +84,7 @@ class Command {
     const std::vector<SenderSummary> senders = summarizer.finish();
     show(senders);
     for (const std::string& problem : index_.problems()) fmt::print(stderr, "smtpscope: {}\n", problem);
+    if (!options_.json) tell_in_progress(store_);
     if (!senders.empty()) return code_;
     fmt::print(stderr, "smtpscope: no session in {} matches\n", store_);
     return ExitCode::no_match;

@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "capture/transcript/text_page.h"
 #include "config/units.h"
 #include "proxy/service/invocation.h"
 
@@ -54,9 +55,9 @@ int Supervisor::run() {
 
 std::string Supervisor::status() const {
   const RelayMetrics& m = proxy_.metrics();
-  return fmt::format("{} sessions in progress, {} since the start, {} of them recorded; {}",
-                     m.sessions_begun - m.sessions_ended, m.sessions_begun.load(), m.captured_begun.load(),
-                     control_.windows_in_short());
+  return fmt::format("{} in progress, {} since the start, {} of them recorded; {}",
+                     counted(m.sessions_begun - m.sessions_ended, "session"), m.sessions_begun.load(),
+                     m.captured_begun.load(), control_.windows_in_short());
 }
 
 /// All workers run.

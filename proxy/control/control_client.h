@@ -1,6 +1,7 @@
 // Asks a running proxy, from a command: one request, its answer, within bounds of time and size.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct ControlPlace {
   ControlSettings control{};
 };
 
+inline constexpr std::chrono::milliseconds kControlPatience{20'000};
+
 struct ControlAnswer {
   int status = 0;
   std::string body;
@@ -23,7 +26,7 @@ struct ControlAnswer {
 /// The error says what was tried, what came of it and what to check. Of a proxy that answers, whatever it answers is no
 /// error.
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
-                                const std::string& body = {});
+                                const std::string& body = {}, std::chrono::milliseconds patience = kControlPatience);
 
 /// Takes an answer apart. Pure. The error says that it is none.
 Result<ControlAnswer> read_answer(std::string_view bytes);

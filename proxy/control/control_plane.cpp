@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "capture/transcript/text_page.h"
 #include "proxy/control/metrics.h"
 #include "proxy/version.h"
 
@@ -128,7 +129,7 @@ void ControlPlane::end() {
 std::string ControlPlane::windows_in_short() const {
   std::string all;
   for (const WindowKeeper::Count& count : windows_.counts())
-    all += fmt::format("{}window {}: {} sessions", all.empty() ? "" : ", ", count.id, count.sessions);
+    all += fmt::format("{}window {}: {}", all.empty() ? "" : ", ", count.id, counted(count.sessions, "session"));
   return all.empty() ? "no window is open" : all;
 }
 

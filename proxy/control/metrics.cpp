@@ -36,7 +36,12 @@ class Text {
 uint64_t of(const RelayMetrics::Count& count) { return count.load(std::memory_order_relaxed); }
 
 void write_captured(Text& text, const RelayMetrics& m) {
-  text.counter("captured_sessions_total", "Sessions that are or were recorded.", of(m.captured_begun));
+  uint64_t ended = 0;  // before those that began, as above
+  for (const RelayMetrics::Count& verdict : m.verdicts) ended += of(verdict);
+  const uint64_t begun = of(m.captured_begun);
+  text.counter("captured_sessions_total", "Sessions that are or were recorded.", begun);
+  text.family("captured_sessions_open", "gauge", "Sessions that are being recorded: in progress, or not analysed yet.");
+  text.sample(begun > ended ? begun - ended : 0);
   text.family("verdicts_total", "counter", "Recorded sessions that have ended, by what came of them.");
   for (size_t i = 0; i < m.verdicts.size(); ++i)
     text.sample(of(m.verdicts[i]), fmt::format("verdict=\"{}\"", name(static_cast<Verdict>(i))));

@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "capture/error_words.h"
 #include "capture/transcript/harmless.h"
 #include "config/units.h"
 #include "proxy/doctor/view.h"
+#include "proxy/net/socket.h"
 
 namespace smtpscope {
 namespace {
@@ -98,9 +100,9 @@ HostFindings ports(const DoctorFacts& f) {
       finding = fail(fmt::format("{} {}: this host has no such address", p.what, at),
                      "`ip addr` lists those that it has; 0.0.0.0 and [::] are all");
     else if (p.error == EACCES || p.error == EPERM)
-      finding = skipped(fmt::format("{} {}: this user may not try ({})", p.what, at, std::strerror(p.error)));
+      finding = skipped(fmt::format("{} {}: this user may not try ({})", p.what, at, error_words(errno_name(p.error))));
     else
-      finding = fail(fmt::format("{} {}: {}", p.what, at, std::strerror(p.error)), "");
+      finding = fail(fmt::format("{} {}: {}", p.what, at, error_words(errno_name(p.error))), "");
     all.push_back(with(std::move(finding), std::move(facts)));
   }
   return all;
@@ -278,15 +280,29 @@ HostFindings resolver(const DoctorFacts& f) {
   if (!f.settings.dns.look_up) return one(skipped("dns.look_up is off"));
   if (!f.resolver) return one(skipped("no address to ask for"));
   const ReverseLookUp& a = f.resolver->answer;
-  const nlohmann::ordered_json facts = {
-      {"asked", f.resolver->asked}, {"status", a.status}, {"ms", static_cast<double>(a.name_us) / 1000}};
-  const std::string said = fmt::format("{} for the name of {} after {:.0f} ms", a.status, f.resolver->asked,
-                                       static_cast<double>(a.name_us) / 1000);
-  const bool answered = a.status == "ok" || a.status == "nxdomain" || a.status == "nodata";
-  if (!answered)
-    return one(with(warn("the name server does not answer: " + said,
-                         "whether slow greetings come from reverse DNS cannot be told without it (dns.resolver)"),
+  const nlohmann::ordered_json facts = {{"asked", f.resolver->asked},
+                                        {"servers", f.resolver->servers},
+                                        {"status", a.status},
+                                        {"ms", static_cast<double>(a.name_us) / 1000}};
+  const std::string asked = fmt::format("asked for the name of {}", f.resolver->asked);
+  const double seconds = static_cast<double>(a.name_us) / 1e6;
+  const auto warned = [&](const std::string& says) {
+    return one(with(warn(fmt::format("{} {}", f.resolver->servers, says),
+                         "set dns.resolver (without it /etc/resolv.conf holds) to a server that answers, best the one "
+                         "that the gateway asks: else slow greetings cannot be put down to reverse DNS, and senders by "
+                         "name are not found"),
                     facts));
+  };
+  if (a.status == "unreachable")
+    return warned(fmt::format("does not answer at all ({}, waited {:.1f} s)", asked, seconds));
+  if (a.status == "servfail") return warned(fmt::format("fails (SERVFAIL) when {}", asked));
+  if (a.status == "refused") return warned(fmt::format("refuses to answer when {}", asked));
+  if (a.status == "pending" || a.status == "timeout")
+    return warned(fmt::format("answers, but not within {:.1f} s when {}", seconds, asked));
+  if (a.status != "ok" && a.status != "nxdomain" && a.status != "nodata")
+    return warned(fmt::format("cannot be asked: {}", a.status));
+  const std::string said =
+      fmt::format("{} says {} after {:.0f} ms, {}", f.resolver->servers, a.status, seconds * 1e3, asked);
   if (a.name_us > kSlowLookUpUs)
     return one(with(warn("the name server is slow: " + said,
                          "if the gateway asks the same one, senders wait for their greeting as long"),

@@ -30,7 +30,7 @@ std::vector<CheckedFindings> examine(const DoctorFacts& facts);
 bool unfit(const std::vector<CheckedFindings>& all);
 
 /// A line or more each; and as JSON ("smtpscope.doctor/1"). Whatever the gateway said is harmless in both.
-std::string doctor_text(const std::vector<CheckedFindings>& all);
+std::string doctor_text(const std::vector<CheckedFindings>& all, const DoctorFacts& facts);
 std::string doctor_json(const std::vector<CheckedFindings>& all, const DoctorFacts& facts);
 
 }  // namespace smtpscope

@@ -62,6 +62,7 @@ struct DivertFact {
 struct ResolverFact {
   std::string asked;  ///< the address whose name was asked for
   ReverseLookUp answer;
+  std::string servers{};  ///< who was asked
 };
 
 struct ProbeFact {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -27,6 +28,7 @@
 #include "proxy/divert/kernel_settings.h"
 #include "proxy/divert/names_to_divert.h"
 #include "proxy/doctor/facts.h"
+#include "proxy/doctor/port_holder.h"
 #include "proxy/net/reverse_dns.h"
 #include "proxy/net/socket.h"
 
@@ -71,16 +73,23 @@ void read_clock(DoctorFacts& facts) {
   facts.clock.error_us = now.esterror;
 }
 
+/// The fourth field of /proc/PID/stat; the second may hold anything, also blanks and brackets.
+long parent_of(long pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const size_t end = line.rfind(')');
+  long parent = 0;
+  if (end != std::string::npos && end + 4 < line.size()) parent = std::strtol(line.c_str() + end + 4, nullptr, 10);
+  return parent;
+}
+
 /// "smtpscope (pid 12)" of who listens on this port.
 std::string holder_of(const HostPort& at) {
   const bool v6 = at.host.find(':') != std::string::npos;
   const Outcome outcome =
       run_command({{"ss", v6 ? "-H6ltnp" : "-H4ltnp", "sport", "=", ":" + std::to_string(at.port)}, {}});
-  const size_t name = outcome.output.find("((\""), end = outcome.output.find('"', name + 3);
-  const size_t pid = outcome.output.find("pid=", end);
-  if (!outcome.ok() || name == std::string::npos || end == std::string::npos || pid == std::string::npos) return "";
-  return outcome.output.substr(name + 3, end - name - 3) + " (pid " +
-         outcome.output.substr(pid + 4, outcome.output.find_first_not_of("0123456789", pid + 4) - pid - 4) + ")";
+  return outcome.ok() ? port_holder(outcome.output, parent_of) : "";
 }
 
 PortFact port_of(const char* what, const HostPort& at, Accept accept) {
@@ -227,21 +236,24 @@ void read_resolver(DoctorFacts& facts) {
         (at->host.find(':') == std::string::npos ? at->host : "[" + at->host + "]") + ":" + std::to_string(at->port);
   uv_loop_t loop;
   uv_loop_init(&loop);
-  ResolverFact fact{asked, {}};
+  ResolverFact& fact = facts.resolver.emplace();
+  fact.asked = asked;
   try {
     ReverseDns dns(&loop, servers);
+    fact.servers = dns.servers();
+    bool patient = true;
+    const UvPtr<uv_timer_t> limit = make_timer(&loop, &patient);
+    uv_timer_start(
+        limit.get(), [](uv_timer_t* t) { *static_cast<bool*>(t->data) = false; }, kResolverPatienceMs, 0);
     if (const auto look_up = dns.look_up(asked)) {
-      const uint64_t began = uv_hrtime();
-      while ((fact.answer = ReverseDns::facts(*look_up)).status == "pending" &&
-             uv_hrtime() - began < kResolverPatienceMs * 1'000'000)
-        uv_run(&loop, UV_RUN_ONCE);
+      while (!ReverseDns::name_known(*look_up) && patient) uv_run(&loop, UV_RUN_ONCE);
+      fact.answer = ReverseDns::facts(*look_up);
     }
   } catch (const std::exception& e) {
     fact.answer.status = e.what();
   }
   uv_run(&loop, UV_RUN_DEFAULT);
   uv_loop_close(&loop);
-  facts.resolver = std::move(fact);
 }
 
 ProbeRequest request_to(const Endpoint& to, const DoctorOptions& options) {

@@ -1,6 +1,7 @@
 // What doctor found, as text and as JSON.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "capture/transcript/harmless.h"
@@ -45,9 +46,16 @@ void add_wrapped(std::string& out, const std::string& text, std::string_view lea
   }
 }
 
+size_t skipped_checks(const std::vector<CheckedFindings>& all) {
+  return static_cast<size_t>(std::count_if(all.begin(), all.end(), [](const CheckedFindings& c) {
+    return std::all_of(c.findings.begin(), c.findings.end(),
+                       [](const HostFinding& f) { return f.health == Health::skipped; });
+  }));
+}
+
 }  // namespace
 
-std::string doctor_text(const std::vector<CheckedFindings>& all) {
+std::string doctor_text(const std::vector<CheckedFindings>& all, const DoctorFacts& facts) {
   std::string out;
   size_t warnings = 0, failures = 0;
   for (const CheckedFindings& checked : all)
@@ -58,6 +66,13 @@ std::string doctor_text(const std::vector<CheckedFindings>& all) {
       if (!f.advice.empty()) add_wrapped(out, "-> " + f.advice, "");
     }
   out += fmt::format("{} failed, {} warning{}\n", failures, warnings, warnings == 1 ? "" : "s");
+  if (!facts.configured)
+    add_wrapped(
+        out,
+        fmt::format("nothing but this host was checked, {} of {} checks were skipped: give --config FILE to have "
+                    "the listeners, the gateway and the ways to it checked",
+                    skipped_checks(all), all.size()),
+        "NOTE");
   return out;
 }
 

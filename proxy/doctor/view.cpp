@@ -7,6 +7,7 @@
 #include <cctype>
 #include <set>
 
+#include "capture/error_words.h"
 #include "capture/smtp/syntax.h"
 #include "capture/transcript/harmless.h"
 #include "config/ip.h"
@@ -81,7 +82,7 @@ HostFinding judge_answer(const ProbeResult& probe, const std::string& gateway) {
   HostFinding finding;
   const TalkReply* hello = probe.hello();
   if (probe.end == ProbeResult::End::no_connection) {
-    finding = fail(fmt::format("{} takes no connection: {}", gateway, probe.error),
+    finding = fail(fmt::format("{} takes no connection: {}", gateway, error_words(probe.error)),
                    probe.error == "ECONNREFUSED" ? "is it running, and is the port right? (gateway.address)"
                                                  : "look at the route to it and at the firewalls on the way");
   } else if (probe.end == ProbeResult::End::stopped) {

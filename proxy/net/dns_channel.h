@@ -1,5 +1,6 @@
 // Questions to the DNS on one libuv loop, with c-ares: over UDP, over TCP where an answer is cut, to the servers given
-// or the system's. Without a search list, and without this host's hosts file: neither is the gateway's.
+// or the system's. Without a search list, and without this host's hosts file: neither is the gateway's. What c-ares has
+// for the purpose (ares_gethostbyaddr) is not used: it calls whatever failed a name that does not exist.
 #pragma once
 
 #include <ares.h>
@@ -29,11 +30,13 @@ class DnsChannel {
   /// but not destroy the channel.
   void ask(const DnsQuestion& question, std::function<void(DnsAnswer)> answered);
 
-  /// For c-ares' own ways of asking; then arm().
-  ares_channel get() const { return channel_; }
-  void arm();
+  /// Whom it asks, as in "192.0.2.53:53, [2001:db8::53]:53"; empty: nobody.
+  std::string servers() const;
 
  private:
+  bool open(const std::string& servers, int timeout_ms, int tries, int flags);
+  size_t server_count() const;
+  void arm();
   void on_socket(ares_socket_t fd, bool readable, bool writable);
 
   uv_loop_t* loop_;
@@ -41,9 +44,5 @@ class DnsChannel {
   UvPtr<uv_timer_t> timer_;
   std::map<ares_socket_t, UvPtr<uv_poll_t>> sockets_;
 };
-
-/// What c-ares says of a look-up that gave no answer, for people. Where all servers fail it asks each, and tells no
-/// more than that none answered.
-std::string dns_failure_text(int ares_status);
 
 }  // namespace smtpscope

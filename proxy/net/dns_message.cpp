@@ -141,11 +141,26 @@ std::string_view type_name(DnsType type) {
   return "?";
 }
 
-DnsAnswer DnsAnswer::failure_of(std::string why) {
+DnsAnswer DnsAnswer::failure_of(std::string why, std::string_view word) {
   DnsAnswer answer;
   answer.status = Status::failed;
   answer.failure = std::move(why);
+  answer.failure_word = word;
   return answer;
+}
+
+std::string_view DnsAnswer::word() const {
+  switch (status) {
+    case Status::ok:
+      return "ok";
+    case Status::no_data:
+      return "nodata";
+    case Status::no_name:
+      return "nxdomain";
+    case Status::failed:
+      return failure_word;
+  }
+  return "error";
 }
 
 DnsAnswer parse_dns_answer(std::span<const uint8_t> message, const DnsQuestion& question) {

@@ -35,14 +35,17 @@ struct DnsAnswer {
     bool operator==(const Exchanger&) const = default;
   };
   Status status = Status::no_data;
-  uint32_t ttl_s = 0;                 ///< ok: the least of its records, and of the aliases that led there
-  std::string failure;                ///< as in "no answer in time"
-  std::vector<IpAddress> addresses;   ///< A, AAAA
-  std::vector<Exchanger> exchangers;  ///< MX, most preferred first
-  std::vector<std::string> texts;     ///< TXT, the strings of each record joined
-  std::vector<std::string> names;     ///< PTR
+  uint32_t ttl_s = 0;                       ///< ok: the least of its records, and of the aliases that led there
+  std::string failure;                      ///< as in "no answer in time"
+  std::string_view failure_word = "error";  ///< failed: servfail, refused, timeout, unreachable, or error
+  std::vector<IpAddress> addresses;         ///< A, AAAA
+  std::vector<Exchanger> exchangers;        ///< MX, most preferred first
+  std::vector<std::string> texts;           ///< TXT, the strings of each record joined
+  std::vector<std::string> names;           ///< PTR
 
-  static DnsAnswer failure_of(std::string why);
+  static DnsAnswer failure_of(std::string why, std::string_view word = "error");
+  /// In one word: ok, nxdomain, nodata, or the failure's.
+  std::string_view word() const;
 };
 
 /// What a whole answer message says to this question; aliases (CNAME) are followed within it. Names come in lower

@@ -79,7 +79,7 @@ void log_to_stderr() {
   const auto logger = std::make_shared<spdlog::logger>("", sink);
   logger->flush_on(spdlog::level::trace);
   const auto sessions = std::make_shared<spdlog::logger>(kSessions, sink);
-  for (const auto& each : {logger, sessions}) each->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  for (const auto& each : {logger, sessions}) each->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   spdlog::set_default_logger(logger);
   spdlog::drop(kSessions);
   spdlog::register_logger(sessions);

@@ -12,6 +12,7 @@
 #include "capture/store/window_retention.h"
 #include "capture/transcript/harmless.h"
 #include "capture/transcript/json_text.h"
+#include "capture/transcript/text_page.h"
 #include "config/units.h"
 #include "proxy/clock.h"
 
@@ -94,7 +95,7 @@ void WindowKeeper::resume() {
                                                   counts_.resume(number_of(stored.window), stored.tally.sessions));
     kept.filter = *filter;
     kept.folder = stored.folder;
-    spdlog::info("window {} goes on: {} sessions so far{}", stored.window.id, stored.tally.sessions,
+    spdlog::info("window {} goes on: {} so far{}", stored.window.id, counted(stored.tally.sessions, "session"),
                  stored.window.until_us == 0 ? "" : ", until " + iso_utc(stored.window.until_us));
     open_.push_back(std::move(kept));
   }

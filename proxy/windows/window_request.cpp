@@ -80,7 +80,10 @@ std::optional<Error> fault_in(const std::vector<std::string>& entries, std::stri
   if (entries.size() > kMostWindowEntries)
     return Error{fmt::format("{}: {} entries; at most {} can be asked for", list, entries.size(), kMostWindowEntries)};
   for (const std::string& entry : entries)
-    if (const auto spec = parse_sender_spec(entry); !spec) return Error{fmt::format("{}: {}", list, spec.error())};
+    if (const auto spec = parse_sender_spec(entry); !spec)
+      return Error{fmt::format("{}: {}", list, spec.error())};
+    else if (list == "exclude" && spec->kind == SenderSpec::Kind::any)
+      return Error{"exclude: \"any\" excludes everyone: nobody would be recorded"};
   return std::nullopt;
 }
 

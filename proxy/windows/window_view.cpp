@@ -60,12 +60,6 @@ std::string look_first(const WindowFacts& f) {
   return "smtpscope show " + id + (f.store.empty() ? "" : " --store " + f.store);
 }
 
-bool covers(const SenderFilter& filter, const SenderSpec& spec) {
-  const auto ranges = filter.ranges(spec.first.is_v4() ? IpAddress::Family::v4 : IpAddress::Family::v6);
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const SenderFilter::Range& r) { return r.first <= spec.first && spec.last <= r.last; });
-}
-
 std::string listed(const json& entries) {
   std::vector<std::string> shown;
   for (const json& entry : entries) {
@@ -74,6 +68,26 @@ std::string listed(const json& entries) {
   }
   const size_t left = entries.size() - shown.size();
   return fmt::format("{}{}", fmt::join(shown, ", "), left == 0 ? "" : fmt::format(" and {} more", left));
+}
+
+/// Does it leave anything of these addresses, whatever its exclusions take?
+bool leaves_some(const SenderFilter& filter, const SenderSpec& spec) {
+  const auto ranges = filter.ranges(spec.first.is_v4() ? IpAddress::Family::v4 : IpAddress::Family::v6);
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const SenderFilter::Range& r) { return r.first <= spec.last && spec.first <= r.last; });
+}
+
+/// "203.0.113.0/24", and what is excluded from it: " (but for 203.0.113.1)".
+std::string with_exceptions(const std::string& entry, const json& exclude) {
+  const auto spec = parse_sender_spec(entry);
+  std::vector<std::string> taken;
+  for (const json& each : exclude) {
+    const auto other = parse_sender_spec(each.get<std::string>());
+    const bool elsewhere = spec && other && other->kind == SenderSpec::Kind::addresses &&
+                           (other->last < spec->first || spec->last < other->first);
+    if (!elsewhere) taken.push_back(each.get<std::string>());
+  }
+  return taken.empty() ? entry : entry + " (but for " + listed(taken) + ")";
 }
 
 /// "5 sessions: 3 delivered, 2 broke, 1 in progress"
@@ -95,10 +109,13 @@ std::string counts_text(uint64_t sessions, uint64_t limit, const json& w) {
 std::string absent_text(const json& w) {
   const json& absent = w.at("absent");
   if (!absent.is_array() || absent.empty()) return {};
-  return listed(absent) + (w.at("connections").get<uint64_t>() > 0 || w.at("state") != "ended"
-                               ? ""
-                               : " (nobody at all connected to the proxy in that time: do senders' connections lead to "
-                                 "it?)");
+  std::vector<std::string> entries;
+  for (const json& entry : absent) entries.push_back(with_exceptions(entry.get<std::string>(), w.at("exclude")));
+  return listed(entries) +
+         (w.at("connections").get<uint64_t>() > 0 || w.at("state") != "ended"
+              ? ""
+              : " (nobody at all connected to the proxy in that time: do senders' connections lead to "
+                "it?)");
 }
 
 std::string codes_text(const json& w) {
@@ -135,7 +152,7 @@ std::vector<std::string> absent_entries(const WindowFacts& f) {
     const auto spec = parse_sender_spec(w.senders[i]);
     // Of "any" the number of sessions says it already.
     if (!spec || spec->kind != SenderSpec::Kind::addresses || f.stored.tally.came.contains(i)) continue;
-    if (covers(*filter, *spec)) absent.push_back(w.senders[i]);
+    if (leaves_some(*filter, *spec)) absent.push_back(w.senders[i]);
   }
   return absent;
 }

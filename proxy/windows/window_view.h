@@ -29,7 +29,7 @@ struct WindowFacts {
 std::vector<std::pair<int64_t, int64_t>> listened_spans(const std::vector<RecordingWindow>& log,
                                                         const StoredWindow& stored, int64_t now_us);
 
-/// Entries of its senders from which nobody came, as far as that can be said: by address, recorded throughout, and not
+/// Entries of its senders from which nobody came, as far as that can be said: by address, not excluded whole, and not
 /// when the proxy never listened.
 std::vector<std::string> absent_entries(const WindowFacts& facts);
 

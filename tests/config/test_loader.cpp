@@ -249,6 +249,35 @@ TEST_CASE("what this version cannot do is said, and names that match nothing") {
   CHECK(diverted[1].message.ends_with("but not recorded"));
 }
 
+TEST_CASE("who excludes everyone records nobody, and is told") {
+  const auto issues = [](const std::string& exclude) {
+    return contradictions(load(R"({"listeners": [{"address": "1.2.3.4:25"}], "gateway": {"address": "10.0.0.1:25"},
+      "capture": {"exclude": )" +
+                               exclude + "}}"));
+  };
+  CHECK(issues(R"(["203.0.113.1"])").empty());
+  for (const char* all : {R"(["203.0.113.1", "any"])", R"("any")"}) {
+    REQUIRE(issues(all).size() == 1);
+    CHECK(issues(all)[0].message.find("nobody would ever be recorded") != std::string::npos);
+  }
+}
+
+TEST_CASE("a network with bits of a host in it is doubtful: it says what it is taken for") {
+  const auto said = doubtful(load(R"({"listeners": [{"address": "1.2.3.4:25", "trusted": ["10.0.0.5/8"]}],
+    "capture": {"senders": ["203.0.113.9/24", "203.0.113.0/24", "10.2/16", "2001:db8::9/32", "192.0.2.1/32", "10.2.3"],
+                "exclude": ["203.0.113.77/25"]}, "divert": {"destinations": ["192.0.2.25/24"]}})"));
+  std::vector<std::string> pointers;
+  for (const auto& issue : said) pointers.push_back(issue.pointer);
+  CHECK(pointers == std::vector<std::string>{"/capture/senders/0", "/capture/senders/3", "/capture/exclude/0",
+                                             "/divert/destinations/0", "/listeners/0/trusted/0"});
+  REQUIRE(said.size() == 5);
+  CHECK(said[0].message ==
+        "\"203.0.113.9/24\" names a host and the length of a network: taken as the network 203.0.113.0/24; if the one "
+        "host "
+        "is meant, write \"203.0.113.9\"");
+  CHECK(said[1].message.find("taken as the network 2001:db8::/32") != std::string::npos);
+}
+
 TEST_CASE("a message about loaded settings finds its place in the file") {
   const std::string text = "{\"listeners\": [\n  {\"address\": \"1.2.3.4:5\",\n   \"accept\": \"tproxy\"}]}";
   CHECK(locate_message(text, "f", "/listeners/0/accept", "no") == "f:3:14: /listeners/0/accept: no");
@@ -261,6 +290,7 @@ TEST_CASE("the sample configuration is right") {
   CHECK(contradictions(settings).empty());
   CHECK(unavailable(settings).empty());
   CHECK(undivertable_senders(settings).empty());
+  CHECK(doubtful(settings).empty());
   CHECK(settings.capture.sessions == 50);
 }
 

@@ -66,7 +66,7 @@ TEST_CASE("every option is in the schema, with its help and its default") {
       place = step == "*" ? place.at("items") : place.at("properties").at(step);
     }
     INFO(option.pointer);
-    CHECK(place.at("description") == std::string(option.help));
+    CHECK(place.at("description").get<std::string>().starts_with(option.help));
     CHECK(std::string(option.help).ends_with("."));
   }
   CHECK(schema.at("properties").at("capture").at("properties").at("body_limit").at("default") == "1MiB");

@@ -13,6 +13,8 @@ stand in KNOWN; any other fails the test.
 import argparse
 import gzip
 import json
+import os
+import pty
 import struct
 import subprocess
 import sys
@@ -250,8 +252,21 @@ def by_hand(options, folder, failures):
     texts = out.encode() + err.encode() + b"".join(p.read_bytes() for p in filed.rglob("*") if p.is_file())
     check("a secret", status == 0 and b"AGFubmEAc2VjcmV0LXdvcmQ" not in texts and b"AUTH PLAIN ***" in texts, (status, err))
     status, out, err = run(options.binary, path, "--store", filed)
-    check("filed twice", status == 0 and "1 were there already" in err, (status, err))
+    check("filed twice", status == 0 and "0 sessions filed in" in err and "1 was there already" in err, (status, err))
+    for terminal, coloured in (("xterm", True), ("dumb", False)):
+        ours, its = pty.openpty()
+        env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": terminal}
+        subprocess.run([options.binary, "list", "--store", filed], stdout=its, env=env, check=True, timeout=60)
+        os.close(its)
+        check(f"colour with TERM={terminal}", (b"\x1b[" in os.read(ours, 4096)) == coloured)
+        os.close(ours)
     check("one line", len(store.transcripts(filed)) == 1, "filed twice")
+    for foreign in (good, as_pcapng(good, "<")):
+        path_of_others = folder / "others.pcapng"
+        path_of_others.write_bytes(foreign)
+        done = subprocess.run([options.binary, "show", path_of_others], capture_output=True, text=True, check=False, timeout=60)
+        check("show of others' capture", done.returncode in (1, 3) and not done.stdout
+              and "`smtpscope analyze" in done.stderr, done)
     broken = folder / "cut.pcap"
     broken.write_bytes(session_packets(SCRIPT, 40002)[:-10])
     status, out, err = run(options.binary, broken, path)
@@ -265,7 +280,7 @@ def by_hand(options, folder, failures):
         status, out, err = run(options.binary, broken)
         check("no capture", status == 1 and message in err, (content[:9], status, out, err))
     status, out, err = run(options.binary, folder / "missing.pcap")
-    check("no file", status == 1 and "missing.pcap: No such file" in err, (status, err))
+    check("no file", status == 1 and "missing.pcap: No such file" in err and "(byte" not in err, (status, err))
     broken.write_bytes(good[:24])
     status, out, err = run(options.binary, broken)
     check("no packets", status == 3 and "no SMTP session found" in err and not out, (status, out, err))

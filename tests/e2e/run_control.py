@@ -78,14 +78,22 @@ async def counts(scope):
     reader, writer = await asyncio.open_connection("127.0.0.1", scope.port)
     assert (await reader.readline()).startswith(b"220")
     for name, value in (("smtpscope_sessions_total", 21), ("smtpscope_sessions_open", 1), ("smtpscope_captured_sessions_total", 21),
+                        ("smtpscope_captured_sessions_open", 1),
                         ('smtpscope_verdicts_total{verdict="delivered"}', 20), ('smtpscope_capture_losses_total{reason="disk"}', 0),
                         ('smtpscope_recorder_queue_bytes{worker="1"}', 0)):
         await scope.wait_value(name, value)
+    for command in ("list", "summary", "show last"):  # of those that are over, and that there is another
+        _, shown, said = await asyncio.to_thread(scope.cli, *command.split(), "--store", scope.store)
+        assert shown and "1 session in progress" in said, (command, said)
+    assert re.search(r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d info ", scope.log(), re.M), scope.log()
+    assert re.search(r"configuration file \S+; the gateway is to see \(present\) \"proxy\": this host's address", scope.log())
     writer.write(b"EHLO mx.sender.example\r\nMAIL FROM:<a@b.example>\r\n")
     for _ in range(2):
         await reader.readline()
     writer.transport.abort()
     await scope.wait_value("smtpscope_sessions_open", 0)
+    await scope.wait_value("smtpscope_captured_sessions_open", 0)
+    assert "in progress" not in (await asyncio.to_thread(scope.cli, "list", "--store", scope.store))[2]
     await scope.wait_value('smtpscope_verdicts_total{verdict="breakdown"}', 1)
     found = store.transcripts(scope.store)
     broken, = [t["breakdown"] for t in found if t["breakdown"]]

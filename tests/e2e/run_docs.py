@@ -55,6 +55,10 @@ def main():
                 warned = run("man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page, env={"LC_ALL": "C.UTF-8", "MANROFFSEQ": "", "MANWIDTH": "80", "PATH": "/usr/bin:/bin"})
                 assert warned.returncode == 0 and not warned.stderr, warned.stderr[:2000]
             checked.append("man --warnings")
+        for asked, same in ((["help"], ["--help"]), (["help", "show"], ["show", "--help"]),
+                            (["help", "window", "open"], ["window", "open", "--help"])):
+            done = run(options.binary, *asked)
+            assert done.returncode == 0 and done.stdout == run(options.binary, *same).stdout, done
         bash = folder / "bash"
         assert {"run", "list", "doctor", "--version"} <= complete(bash, ""), complete(bash, "")
         assert complete(bash, "do") == {"doctor"}

@@ -133,6 +133,17 @@ async def in_progress(scope, gateway, other):
     assert other.messages > 0
 
 
+def without_file(options, folder, gateway_port):
+    """A proxy that runs by its command line has nothing to load, and says so."""
+    scope = Smtpscope(options.binary, gateway_port, folder / "bare").start()
+    try:
+        status, out, err = scope.cli("config", "reload", "--store", scope.store, check=False)
+        assert status == 78 and not out and "there is no configuration file to load" in err, (status, out, err)
+        assert "no configuration file, only options; the gateway is to see (present) \"proxy\"" in scope.log(), scope.log()
+    finally:
+        scope.stop()
+
+
 async def run(options, folder):
     figures, stop = Counter(), asyncio.Event()
     gateway, other = await SimpleGateway().start(), await SimpleGateway().start()
@@ -144,6 +155,7 @@ async def run(options, folder):
         await effects(scope, figures, options.reloads)
         await broken(scope, figures)
         await in_progress(scope, gateway, other)
+        await asyncio.to_thread(without_file, options, folder, gateway.port)
         stop.set()
         await asyncio.gather(*tasks)  # raises what failed
     finally:

@@ -117,7 +117,7 @@ def view_at_start(c, here):
 def view_of_no_gateway(c, here):
     """A gateway that refuses is told; one that answers nothing delays neither mail nor the end."""
     proxy = here.run()
-    assert "takes no connection: ECONNREFUSED" in here.wait_for("gateway view:")
+    assert "takes no connection: connection refused (ECONNREFUSED)" in here.wait_for("gateway view:")
     proxy.terminate()
     assert proxy.wait(30) == 0
     c.net.run("gateway", "nft", "-f", "-", input="table ip deaf { chain in { type filter hook input priority 0; tcp dport 2600 drop; }\n}")

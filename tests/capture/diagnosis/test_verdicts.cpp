@@ -301,3 +301,25 @@ TEST_CASE("a tarpit: slow since errors, or slower and slower; not a gateway that
   CHECK_FALSE(tarpit("use hello mail\n" + rcpt("2", no) + rcpt("2", no) + "use bye\n"));
   CHECK_FALSE(tarpit("use hello mail rcpt data body\n+40\nuse accepted bye\n"));
 }
+
+TEST_CASE("a name server that answers nobody says nothing about the sender") {
+  const Transcript t = play("dns unreachable 29\n+30\nS!fin\nG fin\n");
+  REQUIRE(t.breakdown);
+  CHECK(t.breakdown->code == "banner-sender-gave-up");
+  CHECK(t.breakdown->why.find("No name server answered the proxy at all") != std::string::npos);
+  CHECK_FALSE(has_note(t, "sender-without-ptr"));
+}
+
+TEST_CASE("no answer of a gateway that sees the sender's address: the way back is named first") {
+  for (const char* script : {"!connect failed ETIMEDOUT 130\nS rst\n", "!connect pending\n+30\nS fin\n"}) {
+    INFO(script);
+    const Transcript t = play(script);  // scripts are of gateways that see the sender
+    REQUIRE(t.breakdown);
+    CHECK(t.breakdown->code == "gateway-no-answer");
+    CHECK(t.breakdown->why.find("its answers may not come back through the proxy's host") != std::string::npos);
+    CHECK(t.breakdown->advice.starts_with("Look on the gateway where its answers go: `ip route get "));
+  }
+  const Transcript refused = play("!connect failed ECONNREFUSED 0\nS rst\n");
+  REQUIRE(refused.breakdown);
+  CHECK(refused.breakdown->got.starts_with("connection refused (ECONNREFUSED) after "));
+}

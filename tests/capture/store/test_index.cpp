@@ -180,3 +180,35 @@ TEST_CASE("a place where no index can be written is read all the same") {
 TEST_CASE("no store is an error that names it") {
   CHECK_THROWS_WITH(Index("/nowhere/at/all"), Catch::Contains("/nowhere/at/all: no such store"));
 }
+
+TEST_CASE("notes: a code finds them, phase and party only where nothing broke; recipients left out are counted") {
+  const auto line = [](const char* id, int second, const char* verdict, const char* breakdown) {
+    std::string text = transcript_line(id, "192.0.2.1", started(second), verdict, breakdown);
+    text.insert(text.rfind(",\"events\""), R"(,"notes":[{"code":"rcpt-unknown-user","phase":"rcpt","party":"sender"},)"
+                                           R"({"code":"banner-slow","phase":"banner","party":"gateway"}],"messages":[)"
+                                           R"({"accepted":true,"recipients":[{"code":250},{"code":550}]},)"
+                                           R"({"accepted":false,"recipients":[{"code":550}]}])");
+    return text;
+  };
+  TempStore store;
+  store.write(kDay, line("A", 1, "delivered", "null") +
+                        line("B", 2, "breakdown", R"({"code":"size-exceeded","phase":"body","party":"gateway"})") +
+                        transcript_line("C", "192.0.2.1", started(3)));
+  Index index(store.path);
+  IndexQuery query;
+  query.codes = {"rcpt-unknown-user"};
+  CHECK(ids(index, query) == "A B ");
+  query.verdicts = {"delivered"};
+  CHECK(ids(index, query) == "A ");
+  query.verdicts.clear();
+  query.phases = {"banner"};  // of the same finding
+  CHECK(ids(index, query).empty());
+  query = {};
+  query.phases = {"rcpt"};
+  query.parties = {"sender"};
+  CHECK(ids(index, query) == "A ");
+  index.query({}, [&](const IndexEntry& e) {
+    CHECK(e.left_out == (e.id == "C" ? 0 : 1));
+    return true;
+  });
+}

@@ -63,6 +63,31 @@ TEST_CASE("counts: verdicts, messages, codes, times") {
   CHECK(s.last_us > kNoon + 4 * kMinute);
 }
 
+TEST_CASE("recipients left out of delivered messages, and sessions inside TLS, are told") {
+  const SenderSummary s = summarize_one({{0,
+                                          "use hello mail rcpt\nS RCPT TO:<x@gw.example>\nG 550 5.1.1 no such user\nS "
+                                          "RCPT TO:<y@gw.example>\nG 450 4.2.0 "
+                                          "later\nuse data body accepted bye\n"},
+                                         {1, kUnknown}});
+  CHECK(s.left_out.refused == 1);
+  CHECK(s.left_out.put_off == 1);
+  CHECK(s.left_out.example == "01KB0000000000000000000001");
+  CHECK(summary_text(s, {}).find(
+            "! 2 recipients of delivered messages did not get them: 1 refused (5xx), 1 put off (4xx), "
+            "as in") != std::string::npos);
+
+  SenderSummary tls;
+  tls.ip = "203.0.113.9";
+  tls.sessions = 3;
+  tls.verdicts[static_cast<size_t>(Verdict::unknown)] = 3;
+  tls.inside_tls = 2;
+  const std::string text = summary_text(tls, {200, false});
+  CHECK(text.find("2 inside TLS, 1 not seen to the end.") != std::string::npos);
+  CHECK(text.find("2 inside TLS: their messages cannot be seen") != std::string::npos);
+  CHECK(text.find("No message was begun") == std::string::npos);
+  require_valid(summary_json(tls), "summary.schema.json");
+}
+
 TEST_CASE("the sender with most failures stands first") {
   const auto all = summarize({{0, kGood, "192.0.2.1"},
                               {0, kUnknown, "198.51.100.1"},

@@ -22,12 +22,21 @@ SessionFacts cisco_facts() {
 
 TEST_CASE("list: a line a session, aligned") {
   CHECK(list_line(list_row(unknown_user()), 200, false) ==
-        "2026-11-24 02:06:41  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      rcpt-unknown-user   The gateway does not "
-        "know the recipient <bob@gw.example>: 550 5.1.1 <bob@gw.example>: Recipient address rejecte...");
+        "2026-11-24 02:06:41Z  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      rcpt-unknown-user   The gateway does not "
+        "know the recipient <bob@gw.example>: 550 5.1.1 Recipient address rejected: User unknown");
   CHECK(list_line(list_row(delivered()), 100, false) ==
-        "2026-11-24 02:06:41  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      delivered           One message...");
+        "2026-11-24 02:06:41Z  01KATZ9FXGQ8N5C4R2T7V6W0YB  203.0.113.9      delivered in part   One messag...");
   ListRow bare;
   CHECK(list_line(bare, 80, false).empty());
+}
+
+TEST_CASE("list: a delivery that left recipients out stands out") {
+  ListRow row = list_row(delivered());  // one of its two recipients got 450
+  CHECK(row.left_out == 1);
+  CHECK(list_line(row, 200, false).find("  delivered in part   One message") != std::string::npos);
+  CHECK(list_line(row, 200, true).find("  \x1b[33mdelivered in part ") != std::string::npos);
+  row.left_out = 0;
+  CHECK(list_line(row, 200, false).find("  delivered           One message") != std::string::npos);
 }
 
 TEST_CASE("list: nothing hostile, never too wide, colour only on the outcome") {

@@ -43,7 +43,7 @@ std::string without_colours(std::string text) {
 TEST_CASE("view: an unknown user") {
   check_view(unknown_user(), R"view(
 Sender    203.0.113.9:41234, calls itself mx.sender.example
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 0.339 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: rcpt-unknown-user
@@ -84,7 +84,7 @@ Message   from <anna@sender.example> to <bob@gw.example> (550): not accepted
 TEST_CASE("view: a slow greeting and a sender that gives up") {
   check_view(gave_up_before_banner(), R"view(
 Sender    203.0.113.9:41234
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 35.201 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: banner-sender-gave-up
@@ -111,7 +111,7 @@ Verdict   BREAKDOWN: banner-sender-gave-up
 TEST_CASE("view: a stall in the middle of the message") {
   check_view(stalled_in_body(), R"view(
 Sender    203.0.113.9:41234, calls itself mx.sender.example
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 302.600 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: body-stalled
@@ -143,14 +143,15 @@ Verdict   BREAKDOWN: body-stalled
       +---------------------------------------------------------------------------------------------
     302.500  --  gateway closed (FIN)
 
-Message   from <anna@sender.example> to <bob@gw.example> (250), 9,834 bytes: not accepted
+Message   from <anna@sender.example> to <bob@gw.example> (250), 9,834 bytes: not accepted: 421
+          during the message
 )view");
 }
 
 TEST_CASE("view: a message delivered to one of two recipients") {
   check_view(delivered(), R"view(
 Sender    203.0.113.9:41234, calls itself mx.sender.example
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 6.220 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   DELIVERED
@@ -190,7 +191,7 @@ Capture   12 bytes of secrets masked
 TEST_CASE("view: unicode stays, hostile bytes are spelled out") {
   check_view(hostile(), R"view(
 Sender    203.0.113.9:41234, calls itself \u{202e}moc.knab\u{202c}
-Gateway   10.0.0.1:25
+Gateway   10.0.0.1:25, saw the sender's own address
 When      2026-11-24 02:06:41.123 UTC, for 0.006 s
 Session   01KATZ9FXGQ8N5C4R2T7V6W0YB, ICID 6
 Verdict   BREAKDOWN: mail-refused
@@ -214,7 +215,7 @@ Verdict   BREAKDOWN: mail-refused
 
 Message   from <aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\zzzzzzzzzzzzzzzzzzzzzz
           zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz
-          zzzzzzzz> to nobody: not accepted
+          zzzzzzzz> to nobody: not accepted: 501 at MAIL
 )view");
 }
 
@@ -290,7 +291,7 @@ TEST_CASE("closes, connects that failed, and oddities of lines have words") {
     CHECK(view.find(part) != std::string::npos);
   t.connect = {GatewayConnect::State::failed, 5, 5, "ECONNREFUSED"};
   view = render_text(t, {});
-  CHECK(view.find("Gateway   10.0.0.1:25, not reached: ECONNREFUSED\n") != std::string::npos);
+  CHECK(view.find("Gateway   10.0.0.1:25, not reached: connection refused (ECONNREFUSED)\n") != std::string::npos);
   CHECK(view.find("--  sender connected\n") != std::string::npos);
 }
 
@@ -333,4 +334,64 @@ TEST_CASE("a silence is put down to the side whose turn it was") {
   CHECK(two[0].why == "waiting for the gateway to answer the connection");
   CHECK(two[0].to_us == us(3));
   CHECK(two[1].why == "waiting for the gateway's greeting");
+}
+
+TEST_CASE("a session inside TLS tells where its end can be read, and how the next can be seen") {
+  Transcript t = sample({G(0.1, "220 gw")}, 1);
+  t.verdict = Verdict::unknown;
+  t.tls.emplace().application_data = true;
+  t.session.sees = "proxy";
+  t.session.instance = "x";
+  std::string view = render_text(t, {300, false});
+  CHECK(view.find("Advice    What became of the mail stands in the gateway's log") != std::string::npos);
+  CHECK(view.find("smtpd_discard_ehlo_keyword_address_maps") != std::string::npos);
+  t.session.instance.clear();  // somebody else's capture
+  view = render_text(t, {300, false});
+  CHECK(view.find("connection of the proxy's address") != std::string::npos);
+  CHECK(view.find("STARTTLS for a while") == std::string::npos);
+  t.verdict = Verdict::delivered;
+  CHECK(render_text(t, {300, false}).find("Advice") == std::string::npos);
+}
+
+TEST_CASE("the head says whom the gateway saw") {
+  Transcript t = sample({G(0.1, "220 gw")}, 1);
+  const auto gateway = [&] {
+    const std::string view = render_text(t, {});
+    const size_t at = view.find("Gateway ");
+    return view.substr(at, view.find('\n', at) - at);
+  };
+  CHECK(gateway() == "Gateway   10.0.0.1:25, saw the sender's own address");
+  t.session.sees_port = 40001;
+  CHECK(gateway() == "Gateway   10.0.0.1:25, saw the sender's own address, with port 40001");
+  t.session.sees = "proxy-header";
+  t.session.header = "proxy-v2";
+  CHECK(gateway() == "Gateway   10.0.0.1:25, told the sender's address by proxy-v2");
+  t.session.sees = "proxy";
+  t.session.header.clear();
+  CHECK(gateway() == "Gateway   10.0.0.1:25, saw the proxy's address");
+  t.session.sees.clear();
+  CHECK(gateway() == "Gateway   10.0.0.1:25");
+  t.session.sees = "sender";
+  t.connect.state = GatewayConnect::State::pending;
+  CHECK(gateway() == "Gateway   10.0.0.1:25, not reached");
+}
+
+TEST_CASE("a message that was turned away says by which reply") {
+  const auto told = [](const std::vector<Turn>& more) {
+    std::vector<Turn> turns = {G(0, "220 gw"), S(0, "EHLO x"), G(0, "250 gw"), S(0, "MAIL FROM:<a@b>")};
+    turns.insert(turns.end(), more.begin(), more.end());
+    const std::string view = render_text(sample(turns, 1), {200, false});
+    const size_t at = view.find("not accepted");
+    return at == std::string::npos ? view : view.substr(at, view.find('\n', at) - at);
+  };
+  const std::vector<Turn> sent = {G(0, "250 ok"), S(0, "RCPT TO:<c@d>"), G(0, "250 ok"),
+                                  S(0, "DATA"),   G(0, "354 go"),        S(0, "Subject: x\r\n\r\nx\r\n.")};
+  std::vector<Turn> refused = sent;
+  refused.push_back(G(0, "552 5.3.4 too big"));
+  CHECK(told(refused) == "not accepted: 552 at end of data");
+  CHECK(told({G(0, "550 no")}) == "not accepted: 550 at MAIL");
+  CHECK(told({G(0, "250 ok"), S(0, "RCPT TO:<c@d>"), G(0, "250 ok"), S(0, "DATA"), G(0, "451 later")}) ==
+        "not accepted: 451 at DATA");
+  CHECK(told({G(0, "250 ok"), S(0, "RCPT TO:<c@d>"), G(0, "550 no")}) == "not accepted");
+  CHECK(told(sent) == "not accepted");
 }

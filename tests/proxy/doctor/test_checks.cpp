@@ -7,6 +7,7 @@
 #include <set>
 
 #include "config/loader.h"
+#include "proxy/doctor/port_holder.h"
 #include "tests/catch.h"
 
 using namespace smtpscope;
@@ -163,8 +164,14 @@ TEST_CASE("descriptors, clock, store, resolver") {
   CHECK(worst(f, "store") == Health::failed);
   f.store = {"/var", false, true, "", 0, "ext4", 5 << 20, 1 << 30};
   CHECK(worst(f, "store") == Health::failed);
-  f.resolver->answer.status = "timeout";
-  CHECK(worst(f, "resolver") == Health::warning);
+  for (const char* silent : {"timeout", "unreachable", "pending", "servfail", "refused", "error"}) {
+    f.resolver->answer.status = silent;
+    CHECK(worst(f, "resolver") == Health::warning);
+  }
+  f.resolver->servers = "192.0.2.53:53";
+  f.resolver->answer = {"unreachable", "", "", false, 16'000'000, 0};
+  CHECK(of(f, "resolver")[0].says ==
+        "192.0.2.53:53 does not answer at all (asked for the name of 192.0.2.25, waited 16.0 s)");
   f.resolver->answer = {"nxdomain", "", "", false, 2'000'000, 0};
   CHECK(worst(f, "resolver") == Health::warning);
   f.resolver->answer.name_us = 2000;
@@ -194,7 +201,7 @@ TEST_CASE("the report: text that can be read, JSON of the documented shape") {
   f.ports[0].error = EADDRINUSE;
   f.ports[0].holder = "x\x1b[31m (pid 1)";
   const auto all = examine(f);
-  const std::string text = doctor_text(all);
+  const std::string text = doctor_text(all, f);
   CHECK(text.find("failed   addresses to listen on: ") != std::string::npos);
   CHECK(text.find('\x1b') == std::string::npos);
   CHECK(text.ends_with("1 failed, 0 warnings\n"));
@@ -206,4 +213,27 @@ TEST_CASE("the report: text that can be read, JSON of the documented shape") {
     CHECK(check.size() == 5);
     CHECK(check["says"].get<std::string>().size() > 3);
   }
+}
+
+TEST_CASE("without a configuration the report says that only the host was checked") {
+  DoctorFacts f = healthy(kDirect);
+  CHECK(doctor_text(examine(f), f).find("nothing but this host") == std::string::npos);
+  f.settings = {};
+  f.configured = false;
+  f.ports.clear();
+  const std::string text = doctor_text(examine(f), f);
+  CHECK(text.find("0 failed, 0 warnings\nNOTE     nothing but this host was checked, ") != std::string::npos);
+  CHECK(text.find("give --config FILE") != std::string::npos);
+}
+
+TEST_CASE("a port is held by who opened it, not by its children") {
+  const auto parent = [](long pid) { return pid == 40 || pid == 41 ? 12L : pid == 12 ? 1L : 0L; };
+  constexpr std::string_view kPostfix =
+      "LISTEN 0 100 0.0.0.0:25 0.0.0.0:* "
+      "users:((\"smtpd\",pid=41,fd=6),(\"smtpd\",pid=40,fd=6),(\"master\",pid=12,fd=13))\n";
+  CHECK(port_holder(kPostfix, parent) == "master (pid 12)");
+  CHECK(port_holder("LISTEN 0 9 *:25 *:* users:((\"x\",pid=7,fd=3))\n", parent) == "x (pid 7)");
+  CHECK(port_holder("LISTEN 0 9 *:25 *:* users:((\"a\",pid=7,fd=3),(\"b\",pid=8,fd=3))\n", parent) == "a (pid 7)");
+  CHECK(port_holder("LISTEN 0 9 *:25 *:*\n", parent).empty());
+  CHECK(port_holder("users:((\"a", parent).empty());
 }

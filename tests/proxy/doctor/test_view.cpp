@@ -71,7 +71,8 @@ TEST_CASE("how a gateway answered") {
   CHECK(judge_answer(slow, "gw").health == Health::warning);
   ProbeResult probe;
   probe.error = "ECONNREFUSED";
-  CHECK(judge_answer(probe, "10.0.0.1:25").says == "10.0.0.1:25 takes no connection: ECONNREFUSED");
+  CHECK(judge_answer(probe, "10.0.0.1:25").says ==
+        "10.0.0.1:25 takes no connection: connection refused (ECONNREFUSED)");
   probe.end = ProbeResult::End::silent;
   CHECK(judge_answer(probe, "gw").advice.find("PROXY header") != std::string::npos);
   probe.end = ProbeResult::End::closed;

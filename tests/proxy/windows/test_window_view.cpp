@@ -59,6 +59,13 @@ TEST_CASE("who never came is said only of addresses, and only where the proxy li
   CHECK(absent_entries(f) == std::vector<std::string>{"203.0.113.9", "198.51.100.7"});
   f.stored.window.exclude = {"198.51.100.0/24"};  // its sessions would not have been recorded
   CHECK(absent_entries(f) == std::vector<std::string>{"203.0.113.9"});
+  f.stored.window.senders = {"203.0.113.0/24", "198.51.100.0/24"};
+  f.stored.window.exclude = {"203.0.113.1", "203.0.113.77", "192.0.2.1"};
+  f.stored.tally.came.clear();
+  CHECK(absent_entries(f) == f.stored.window.senders);
+  f.stored.ended_by = "time";
+  CHECK(has(window_text(window_json(f)),
+            "never came  203.0.113.0/24 (but for 203.0.113.1, 203.0.113.77), 198.51.100.0/24\n"));
   f.listened = {{kNow, kNow}};
   CHECK(absent_entries(f).empty());
   f.listened.clear();
