@@ -183,4 +183,26 @@ def doctor_of_faults(c, here):
     assert here.doctor("--no-probe", status=1)["routes"][1]["result"] == "failed"
 
 
-ROUTED = (view_at_start, view_of_no_gateway, doctor_of_a_sound_host, doctor_of_faults)
+@with_host
+def doctor_without_ipv6(c, here):
+    """IPv6 that is switched off: doctor says what to leave out, and without that `divert on` works."""
+    host = "fd88:2::25"
+    here.settings.update(listeners=[{"address": f"{any_host}:10025", "accept": "tproxy"} for any_host in ("0.0.0.0", "[::]")],
+                         gateway={"present": "sender"}, divert={"destinations": [GATEWAY, host]})
+    here.settings["capture"]["senders"].append("fd88:1::10")
+    here.save()
+    c.net.set("middle", "net.ipv6.conf.all.disable_ipv6", 1)
+    found = here.doctor("--no-probe", status=1)
+    assert "would refuse: IPv6 is switched off" in found["divert"][0]["says"], found["divert"]
+    done = c.net.run("middle", c.binary, "divert", "on", "--config", here.config, check=False)
+    assert done.returncode == 1 and "leave out the \"[::]\" listener" in done.stderr, done.stderr
+    here.settings["listeners"].pop()
+    here.settings["capture"]["senders"].pop()
+    here.settings["divert"]["destinations"].pop()
+    here.save()
+    assert here.doctor("--no-probe")["divert"][0]["result"] == "ok"
+    c.net.run("middle", c.binary, "divert", "on", "--config", here.config)
+    c.net.run("middle", c.binary, "divert", "off")
+
+
+ROUTED = (view_at_start, view_of_no_gateway, doctor_of_a_sound_host, doctor_of_faults, doctor_without_ipv6)

@@ -174,6 +174,18 @@ TEST_CASE("which settings have to be changed") {
         "br0 is no bridge of this host");
 }
 
+TEST_CASE("IPv6 that is switched off is told before anything is done, and only where it is wanted") {
+  const HostFacts facts = facts_of(listing());
+  const auto refusal = [&](const KernelSettings& now) { return needed_settings(intent(), now, facts).error(); };
+  CHECK(needed_settings(intent(), {{kForwardAllV6, "1"}, {"net/ipv6/conf/lo/disable_ipv6", "0"}}, facts));
+  CHECK(refusal({{kForwardAllV6, "1"}, {"net/ipv6/conf/lo/disable_ipv6", "1"}}).find("the \"[::]\" listener") !=
+        std::string::npos);
+  CHECK(refusal({}).starts_with("IPv6 is switched off"));  // ipv6.disable=1
+  DivertIntent v4 = intent();
+  v4.families[1].listen_port = 0;
+  CHECK(needed_settings(v4, {}, facts));
+}
+
 TEST_CASE("the mark is set behind tproxy, so that nobody's absence marks nothing; a SYN alone is diverted") {
   const json ruleset = json::parse(divert_ruleset(intent(), state(), ""));
   size_t diverting = 0;
