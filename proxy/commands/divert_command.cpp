@@ -20,6 +20,7 @@
 #include "proxy/divert/divert.h"
 #include "proxy/divert/host_facts.h"
 #include "proxy/divert/names_to_divert.h"
+#include "proxy/divert/nft_text.h"
 
 namespace smtpscope {
 namespace {
@@ -196,9 +197,9 @@ ExitCode print_commands(const DivertArguments& a) {
     text = dump({{"schema", "smtpscope.divert-commands/1"}, {"on", list(preview->on)}, {"off", list(preview->off)}});
   } else {
     text = "# What `smtpscope divert on` would run now. It is not run.\n";
-    for (const Command& c : preview->on) text += c.shell() + "\n";
+    for (const Command& c : preview->on) text += readable(c).shell() + "\n";
     text += "\n# What `smtpscope divert off` would then run, once the last diverted session is over.\n";
-    for (const Command& c : preview->off) text += c.shell() + "\n";
+    for (const Command& c : preview->off) text += readable(c).shell() + "\n";
   }
   return print(text) ? ExitCode::ok : ExitCode::failed;
 }

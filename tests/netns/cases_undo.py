@@ -123,7 +123,7 @@ def what_it_says(c):
     before = snapshot(c.net)
     stdout, _ = c.inline.divert("print")
     commands = json.loads(c.inline.divert("print", "--json")[0])
-    assert "nft -j -f -" in stdout and commands["on"][-1]["input"]["nftables"], stdout
+    assert "nft -f -" in stdout and "tproxy ip to :" in stdout and commands["on"][-1]["input"]["nftables"], stdout
     same(c, before, "print")
     c.inline.divert("status")
     c.inline.divert("on")
@@ -156,6 +156,21 @@ def what_it_says(c):
     same(c, before, "what was refused")
 
 
+def print_is_on(c):
+    """What `print` shows for people does the same as `divert on`, run by hand, and its second half undoes it."""
+    foreign(c.net, forwarding=False)
+    before = snapshot(c.net)
+    on, off = c.inline.divert("print")[0].split("\n\n")
+    c.inline.divert("on")
+    by_us = snapshot(c.net)
+    c.inline.divert("off")
+    c.net.run("middle", "sh", "-e", "-c", on)
+    found = differences(by_us, snapshot(c.net))
+    assert not found, found[:8]
+    c.net.run("middle", "sh", "-e", "-c", off)
+    same(c, before, "print, run by hand")
+
+
 def bridge_restored(c):
     """The same on a bridge whose frames were not filtered before."""
     c.net.set("middle", "net.bridge.bridge-nf-call-iptables", 0)
@@ -174,5 +189,5 @@ def bridge_restored(c):
     same(c, before, "bridge")
 
 
-ROUTED = (every_order, amid_others, killed_anywhere, all_or_nothing, what_it_says)
-BRIDGED = (bridge_restored,)
+ROUTED = (every_order, amid_others, killed_anywhere, all_or_nothing, print_is_on, what_it_says)
+BRIDGED = (print_is_on, bridge_restored)

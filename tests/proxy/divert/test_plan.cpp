@@ -5,6 +5,7 @@
 
 #include "config/loader.h"
 #include "proxy/divert/kernel_settings.h"
+#include "proxy/divert/nft_text.h"
 #include "proxy/divert/ruleset.h"
 #include "proxy/divert/sender_follower.h"
 #include "tests/catch.h"
@@ -257,6 +258,38 @@ TEST_CASE("the sets are changed where they hold others than they should, and onl
   CHECK(ruleset["nftables"][0].contains("create"));  // fails, and all with it, behind `off`
   CHECK(text.find("capture4") != std::string::npos);
   CHECK(text.find("capture6") == std::string::npos);
+}
+
+TEST_CASE("a ruleset is shown as a person writes it") {
+  DivertIntent one = intent(R"(, "divert": {"destinations": ["10.0.0.1"]})");
+  one.families[0].listen_ip = "127.0.0.1";
+  DivertState s = state();
+  s.numbers.zone = 0;
+  CHECK(nft_text(divert_ruleset(one, s, "")) == R"(table inet smtpscope
+delete table inet smtpscope
+table inet smtpscope {
+  set capture4 {
+    type ipv4_addr; flags interval, timeout;
+    elements = { 10.2.3.0-10.2.3.255 timeout 1800s }
+  }
+  set gateway4 {
+    type ipv4_addr; flags interval;
+    elements = { 10.0.0.1 }
+  }
+  chain divert {
+    type filter hook prerouting priority -90; policy accept;
+    tcp dport 25 tcp flags & (syn | ack) != syn socket wildcard 1 accept
+    tcp dport 25 tcp flags & (syn | ack) != syn socket transparent 1 meta mark set meta mark | 0x2000000 accept
+    tcp sport 25 tcp flags & (syn | ack) != syn socket transparent 1 meta mark set meta mark | 0x2000000 accept
+    meta iifname != "lo" ip saddr @capture4 ip daddr @gateway4 tcp dport 25 tcp flags & (fin | syn | rst | ack) == syn fib daddr type != local tproxy ip to 127.0.0.1:25 meta mark set meta mark | 0x2000000 accept
+  }
+}
+)");
+  CHECK(readable(nft(remove_ruleset(true))).shell() ==
+        "nft -f - <<'END'\ntable inet smtpscope\ndelete table inet smtpscope\ntable bridge smtpscope\ndelete table "
+        "bridge smtpscope\nEND");
+  const Command other{{"ip", "rule"}, {}};
+  CHECK(readable(other) == other);
 }
 
 TEST_CASE("a record is read back as it was written, and nothing else is") {
