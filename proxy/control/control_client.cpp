@@ -19,7 +19,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kPatience = std::chrono::seconds(20);
 constexpr size_t kMostAnswer = 64 << 20;
 
 /// Waits until the descriptor is ready; false once it is too late.
@@ -34,11 +33,10 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
-Error late() { return Error{fmt::format("no answer within {} s", kPatience.count())}; }
+Error late() { return Error{"no answer in time"}; }
 Error failed() { return Error{std::strerror(errno)}; }
 
-Result<ControlAnswer> converse(const Fd& fd, std::string_view request) {
-  const auto deadline = Clock::now() + kPatience;
+Result<ControlAnswer> converse(const Fd& fd, std::string_view request, Clock::time_point deadline) {
   while (!request.empty()) {
     if (!wait_for(fd.get(), POLLOUT, deadline)) return late();
     const ssize_t n = ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -58,12 +56,12 @@ Result<ControlAnswer> converse(const Fd& fd, std::string_view request) {
   }
 }
 
-Result<Fd> connect_tcp(const HostPort& to) {
+Result<Fd> connect_tcp(const HostPort& to, Clock::time_point deadline) {
   const auto address = make_address(to.host, to.port);
   if (!address) return Error{"is no address"};
   Fd fd(connect_to(*address, nullptr));
   if (fd.get() < 0) return Error{std::strerror(-fd.get())};
-  if (!wait_for(fd.get(), POLLOUT, Clock::now() + kPatience)) return late();
+  if (!wait_for(fd.get(), POLLOUT, deadline)) return late();
   if (const int error = socket_error(fd.get()); error != 0) return Error{std::strerror(error)};
   return fd;
 }
@@ -106,13 +104,13 @@ Result<ControlAnswer> read_answer(std::string_view bytes) {
 }
 
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
-                                const std::string& body) {
+                                const std::string& body, std::chrono::milliseconds patience) {
   const auto request = [&](const std::string& token) {
     return fmt::format("{} {} HTTP/1.1\r\nHost: smtpscope\r\n{}Content-Length: {}\r\n\r\n{}", method, path,
                        token.empty() ? "" : "Authorization: Bearer " + token + "\r\n", body.size(), body);
   };
   const auto attempt = [&](const Result<Fd>& fd, const std::string& token) {
-    return fd ? converse(*fd, request(token)) : Result<ControlAnswer>(Error{fd.error()});
+    return fd ? converse(*fd, request(token), Clock::now() + patience) : Result<ControlAnswer>(Error{fd.error()});
   };
   const auto by_socket = attempt(connect_control_socket(place.store), "");
   if (by_socket) return by_socket;
@@ -127,7 +125,7 @@ Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& me
         tried += "; " + read.error();
     }
     const HostPort at = reachable(*listen);
-    const auto by_tcp = attempt(connect_tcp(at), token);
+    const auto by_tcp = attempt(connect_tcp(at, Clock::now() + patience), token);
     if (by_tcp) return by_tcp;
     tried += fmt::format("; {}: {}", format_host_port(at), by_tcp.error());
   }

@@ -1,6 +1,7 @@
 // Asks a running proxy, from a command: one request, its answer, within bounds of time and size.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,10 @@ struct ControlAnswer {
 };
 
 /// The error says what was tried, what came of it and what to check. Of a proxy that answers, whatever it answers is no
-/// error.
+/// error. `patience`: with each of the two ways.
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
-                                const std::string& body = {});
+                                const std::string& body = {},
+                                std::chrono::milliseconds patience = std::chrono::seconds(20));
 
 /// Takes an answer apart. Pure. The error says that it is none.
 Result<ControlAnswer> read_answer(std::string_view bytes);

@@ -10,6 +10,7 @@
 
 #include "config/address_set.h"
 #include "config/sender_spec.h"
+#include "config/units.h"
 #include "proxy/clock.h"
 #include "proxy/divert/flows.h"
 #include "proxy/divert/inspect.h"
@@ -23,6 +24,8 @@ namespace {
 
 constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
 
+using json = nlohmann::ordered_json;
+
 std::vector<std::string> split(const std::string& ranges) {
   std::vector<std::string> all;
   for (size_t at = 0; at < ranges.size();) {
@@ -34,22 +37,23 @@ std::vector<std::string> split(const std::string& ranges) {
 }
 
 /// What is wanted, in one line that differs whenever it does.
-std::string describe(const DivertIntent& intent) {
-  nlohmann::ordered_json out = {{"port", intent.port}, {"for_s", intent.for_s}, {"bridge", intent.bridge}};
-  for (const DivertFamily& family : intent.families)
-    if (family.on())
-      out[std::string("ipv") + family.suffix()] = {
-          {"listener", fmt::format("{} {}", family.listen_ip, family.listen_port)},
-          {"senders", ranges_text(joined(family.senders))},
-          {"destinations", ranges_text(family.destinations)}};
-  return out.dump();
+json describe(const DivertIntent& intent) {
+  json out = {{"port", intent.port}, {"for_s", intent.for_s}, {"bridge", intent.bridge}};
+  for (const DivertFamily& family : intent.families) {
+    if (!family.on()) continue;
+    const std::string every = family.v6 ? "::" : "0.0.0.0";
+    out[fmt::format("ipv{}", family.suffix())] = {
+        {"listener", format_host_port({family.listen_ip.empty() ? every : family.listen_ip, family.listen_port})},
+        {"senders", ranges_text(joined(family.senders))},
+        {"destinations", ranges_text(family.destinations)}};
+  }
+  return out;
 }
 
 /// Is it what the kernel has now? Senders whose time is over are not in its sets any more; the proxy itself has put
-/// others there since (sender_follower.h).
-bool is_in_force(const DivertIntent& intent, const DivertState& state, const HostFacts& facts) {
-  nlohmann::ordered_json wanted = nlohmann::ordered_json::parse(describe(intent));
-  nlohmann::ordered_json made = nlohmann::ordered_json::parse(state.intent, nullptr, false);
+/// others there since (sender_follower.h). `exact`: the intent knows whose time is over.
+bool is_in_force(const DivertIntent& intent, const DivertState& state, const HostFacts& facts, bool exact) {
+  json wanted = describe(intent), made = json::parse(state.intent, nullptr, false);
   if (!made.is_object()) return false;
   for (size_t i = 0; i < 2; ++i) {
     const DivertFamily& family = intent.families[i];
@@ -65,7 +69,7 @@ bool is_in_force(const DivertIntent& intent, const DivertState& state, const Hos
       made[key].erase("senders");
     }
     missing.remove(now);
-    missing.remove(before);
+    if (!exact) missing.remove(before);
     if (!extra.empty() || !missing.empty()) return false;
     if (wanted.contains(key)) wanted[key].erase("senders");
     if (!family.on()) made.erase(key);
@@ -118,7 +122,7 @@ Result<DivertState> wanted_state(const DivertIntent& intent, const std::optional
   }
   state.port = intent.port;
   state.bridged = state.bridged || !intent.bridge.empty();
-  state.intent = describe(intent);
+  state.intent = describe(intent).dump();
   state.listing.clear();
   return state;
 }
@@ -291,7 +295,7 @@ bool DivertStatus::answered() const {
   return true;
 }
 
-Result<DivertStatus> divert_status(const DivertIntent* intent) {
+Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   const auto found = standing(StateFile::look());
   if (!found) return Error{found.error()};
   const auto& [file, record, facts] = *found;
@@ -327,12 +331,14 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
   const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
-  if (somebody && !is_in_force(*intent, state, facts))
+  if (somebody && facts.has_inet_table && !is_in_force(*intent, state, facts, exact))
     differs(
         "the configuration, the windows that are open, or what their names mean, is another by now: `divert on` brings "
         "it in force");
   if (intent != nullptr && !somebody && status.senders > 0)
-    differs("no window is open any more, but its senders are still diverted; they are not recorded: `divert off`");
+    differs(
+        "no window is open: nobody is recorded, though senders are still diverted: `smtpscope window open --sender "
+        "...`, or `divert off`");
   return status;
 }
 

@@ -55,7 +55,8 @@ struct DivertStatus {
   /// Does somebody listen for all that is diverted?
   bool answered() const;
 };
-/// `intent`: what the configuration wants; null if it is not known.
-Result<DivertStatus> divert_status(const DivertIntent* intent);
+/// `intent`: what is wanted; null if it is not known. `exact`: its senders are those whom a running proxy records now;
+/// else it may be that some of their time is over.
+Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact = false);
 
 }  // namespace smtpscope
