@@ -16,6 +16,7 @@
 #include "config/units.h"
 #include "proxy/clock.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/divert_view.h"
 #include "proxy/commands/locate.h"
 #include "proxy/commands/open_windows.h"
 #include "proxy/control/control_client.h"
@@ -119,79 +120,6 @@ bool load_into_proxy(const Configured& c) {
   return false;
 }
 
-const char* word_of(DivertStatus::Is is) {
-  return is == DivertStatus::Is::off ? "off" : is == DivertStatus::Is::on ? "on" : "unfinished";
-}
-
-json status_json(const DivertStatus& s, const OpenWindows& windows) {
-  json out = {{"schema", "smtpscope.divert/1"}, {"state", word_of(s.is)}};
-  if (s.state) {
-    const DivertState& state = *s.state;
-    json listening = json::object(), settings = json::array();
-    for (size_t i = 0; i < 2; ++i)
-      if (state.ports[i] != 0)
-        listening[i == 1 ? "ipv6" : "ipv4"] = {{"port", state.ports[i]}, {"answered", s.listening[i]}};
-    for (const ChangedSetting& c : state.settings)
-      settings.push_back({{"name", c.name}, {"before", c.before}, {"during", c.during}});
-    out["since"] = iso_utc(state.since_us);
-    out["until"] = s.ends_in_s ? json(iso_utc(unix_us() + static_cast<int64_t>(*s.ends_in_s) * 1'000'000)) : json();
-    out["ends_in_s"] = s.ends_in_s ? json(*s.ends_in_s) : json();
-    out["ended"] = s.ended;
-    out["senders"] = s.senders;
-    out["port"] = state.port;
-    out["listening"] = std::move(listening);
-    out["sessions"] = s.sessions;
-    out["table"] = kDivertTable;
-    out["mark"] = state.numbers.mark;
-    out["route_table"] = state.numbers.table;
-    out["rule_priority"] = state.numbers.priority;
-    out["conntrack_zone"] = state.numbers.zone == 0 ? json() : json(state.numbers.zone);
-    out["settings"] = std::move(settings);
-    out["intent"] = json::parse(state.intent, nullptr, false);
-  }
-  out["windows"] = windows.told ? json(windows.ids) : json();
-  out["differences"] = s.differences;
-  out["warnings"] = s.warnings;
-  return out;
-}
-
-/// `no_window`: that none is open, in words; empty: it is not so, or not known.
-std::string status_text(const DivertStatus& s, const std::string& no_window) {
-  std::string out;
-  const auto line = [&](const std::string& text) { out += text + "\n"; };
-  if (!s.state) {
-    line("off: nothing is diverted");
-  } else {
-    const DivertState& state = *s.state;
-    line(fmt::format("{}: connections to port {}, since {}", word_of(s.is), state.port, iso_utc(state.since_us)));
-    if (s.ended && !no_window.empty())
-      line(no_window +
-           ", and nobody is diverted. `smtpscope window open --sender ...` begins anew, `divert off` tidies up");
-    else if (s.ended)
-      line(
-          "nobody is diverted: the time of its windows is over, or they were closed. Everybody goes straight to the "
-          "gateway; `divert off` tidies up");
-    else if (s.ends_in_s)
-      line(fmt::format("senders: {} addresses and ranges, for another {}", s.senders,
-                       format_duration_ms(*s.ends_in_s * 1000)));
-    else
-      line(fmt::format("senders: {} addresses and ranges, with no end (capture.for)", s.senders));
-    for (size_t i = 0; i < 2; ++i)
-      if (state.ports[i] != 0)
-        line(fmt::format(
-            "IPv{}: port {}: {}", i == 1 ? 6 : 4, state.ports[i],
-            s.listening[i] ? "the proxy listens" : "nobody listens, so that connections go straight to the gateway"));
-    line(fmt::format("diverted sessions in progress: {}", s.sessions));
-    line(fmt::format("nft table inet {}, mark {:#x}, ip rule priority {}, route table {}{}", kDivertTable,
-                     state.numbers.mark, state.numbers.priority, state.numbers.table,
-                     state.numbers.zone == 0 ? "" : fmt::format(", conntrack zone {}", state.numbers.zone)));
-    for (const ChangedSetting& c : state.settings) line(fmt::format("{}: {} (before: {})", c.name, c.during, c.before));
-  }
-  for (const std::string& difference : s.differences) line("difference: " + difference);
-  for (const std::string& warning : s.warnings) line("warning: " + warning);
-  return out;
-}
-
 ExitCode code_of(const DivertStatus& s) {
   if (!s.differences.empty()) return ExitCode::failed;
   return s.is == DivertStatus::Is::off || s.ended || s.answered() ? ExitCode::ok : ExitCode::proxy_unreachable;
@@ -209,7 +137,7 @@ std::string no_window_is_open(const Configured& c) {
   return fmt::format("no window is open{}: nobody is recorded", last.empty() ? "" : " (" + last + ")");
 }
 
-/// Shows the state reached by `on`; its exit code is not that of `status`.
+/// `code`: gets that of `status`.
 ExitCode show(const DivertArguments& a, const Beside& beside, ExitCode* code = nullptr) {
   auto status = divert_status(beside.intent, beside.windows.told);
   if (!status) {
@@ -230,7 +158,8 @@ ExitCode show(const DivertArguments& a, const Beside& beside, ExitCode* code = n
                     harmless(w.untold)));
   if (code != nullptr) *code = code_of(*status);
   const std::string why = w.none() ? no_window_is_open(*beside.configured) : "";
-  return print(a.as_json ? dump(status_json(*status, w)) : status_text(*status, why)) ? ExitCode::ok : ExitCode::failed;
+  return print(a.as_json ? dump(divert_status_json(*status, w)) : divert_status_text(*status, why)) ? ExitCode::ok
+                                                                                                    : ExitCode::failed;
 }
 
 ExitCode on(const DivertArguments& a) {
@@ -251,7 +180,13 @@ ExitCode on(const DivertArguments& a) {
   }
   const auto intent = intent_of(*c, windows);
   if (!intent) return ExitCode::config;
-  return divert_on(*intent, say) ? show(a, {&*c, &*intent, windows}) : ExitCode::failed;
+  if (!divert_on(*intent, say)) return ExitCode::failed;
+  ExitCode code = ExitCode::ok;
+  if (show(a, {&*c, &*intent, windows}, &code) != ExitCode::ok) return ExitCode::failed;
+  if (code != ExitCode::proxy_unreachable) return ExitCode::ok;
+  say("the diversion is on, but no proxy listens: all mail goes straight to the gateway until `smtpscope run` is "
+      "started");
+  return code;
 }
 
 ExitCode off(const DivertArguments& a) {
@@ -333,7 +268,7 @@ void register_divert(CLI::App& app, ExitCode& exit_code) {
     });
     return command;
   };
-  add("on", "Divert the senders of the configuration, for as long as capture.for says", on);
+  add("on", "Divert the senders of the open windows, for as long as these last; 5: done, but nobody listens yet", on);
   CLI::App* off_command = add("off", "Divert nobody any more, and restore all that was changed", off);
   off_command->add_option("--wait", a->wait, "How long diverted sessions may take to end (10s)");
   off_command->add_flag("--cut", a->cut, "Do not wait for diverted sessions: break them off");

@@ -310,6 +310,8 @@ Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   status.is = state.phase == DivertState::Phase::on ? DivertStatus::Is::on : DivertStatus::Is::unfinished;
   for (size_t i = 0; i < 2; ++i) status.listening[i] = state.ports[i] != 0 && somebody_listens(i == 1, state.ports[i]);
   status.senders = facts.senders_in_force;
+  for (size_t i = 0; i < 2; ++i)
+    for (const SenderElement& element : facts.senders[i]) status.in_force[i].push_back(element.range);
   if (facts.senders_expire) status.ends_in_s = facts.senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
   status.sessions = diverted_sessions(state.port).size();

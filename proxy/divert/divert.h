@@ -44,12 +44,13 @@ struct DivertStatus {
   enum class Is : uint8_t { off, on, unfinished };
   Is is = Is::off;
   std::optional<DivertState> state;
-  std::array<bool, 2> listening{};       ///< of the families that are diverted: does the proxy listen?
-  uint64_t senders = 0;                  ///< addresses and ranges in the kernel's sets
-  std::optional<uint64_t> ends_in_s;     ///< none: it does not end by itself, or has
-  bool ended = false;                    ///< its time is over: nobody is diverted any more
-  uint64_t sessions = 0;                 ///< diverted and in progress
-  std::vector<std::string> differences;  ///< from what was set up, and from the intent; sentences
+  std::array<bool, 2> listening{};        ///< of the families that are diverted: does the proxy listen?
+  uint64_t senders = 0;                   ///< addresses and ranges in the kernel's sets
+  std::array<AddressRanges, 2> in_force;  ///< these, IPv4 and IPv6
+  std::optional<uint64_t> ends_in_s;      ///< none: it does not end by itself, or has
+  bool ended = false;                     ///< its time is over: nobody is diverted any more
+  uint64_t sessions = 0;                  ///< diverted and in progress
+  std::vector<std::string> differences;   ///< from what was set up, and from the intent; sentences
   std::vector<std::string> warnings;
 
   /// Does somebody listen for all that is diverted?

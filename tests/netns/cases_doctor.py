@@ -201,7 +201,8 @@ def doctor_without_ipv6(c, here):
     here.settings["divert"]["destinations"].pop()
     here.save()
     assert here.doctor("--no-probe")["divert"][0]["result"] == "ok"
-    c.net.run("middle", c.binary, "divert", "on", "--config", here.config)
+    done = c.net.run("middle", c.binary, "divert", "on", "--config", here.config, check=False)
+    assert done.returncode == 5, done.stderr  # it is on, and nobody listens yet
     c.net.run("middle", c.binary, "divert", "off")
 
 

@@ -118,6 +118,7 @@ def sessions_in_progress(c):
     stdout, stderr = c.inline.divert("off", "--wait", "0s", status=1)
     assert "1 diverted session is still in progress" in stderr, stdout + stderr
     assert c.inline.status()["state"] == "unfinished"
+    assert "senders: none any more; sessions in progress" in c.inline.divert("status", status=1)[0]
     diverted[0].finish()
     c.inline.divert("off")
     c.inline.configure()

@@ -19,7 +19,7 @@ def same(c, before, what):
 def run_orders(c, before):
     for order in ORDERS:
         for step in order:
-            c.inline.divert(step, status=None if step == "status" else 0)
+            c.inline.divert(step, status=None if step == "status" else -1)
             if step == "on":
                 assert differences(before, snapshot(c.net)), "nothing was changed"
         same(c, before, order)
@@ -126,10 +126,21 @@ def what_it_says(c):
     assert "nft -f -" in stdout and "tproxy ip to :" in stdout and commands["on"][-1]["input"]["nftables"], stdout
     same(c, before, "print")
     c.inline.divert("status")
-    c.inline.divert("on")
+    stdout, stderr = c.inline.divert("on", status=5)
+    assert "no proxy listens" in stderr and "nobody listens" in stdout, stderr + stdout
     c.inline.divert("status", status=5)
     c.inline.start()
     c.inline.divert("status")
+    c.inline.divert("on", status=0)
+    status = c.inline.status()
+    assert status["intent"]["ipv4"]["listener"] == f"0.0.0.0:{c.inline.port}" and status["intent"]["ipv6"]["listener"].startswith("[::]:")
+    assert status["diverted"] == {"senders": ["10.88.1.10/31", "fd88:1::10/127"], "destinations": ["10.88.2.25", "fd88:2::25"]}, status
+    c.inline.configure(window="1740s", senders="any", exclude=[])
+    c.inline.divert("on")
+    stdout, _ = c.inline.divert("status")
+    assert "\nsenders: any\nfor another 29 min, until 2" in stdout and "port 25 of 10.88.2.25, fd88:2::25\n" in stdout, stdout
+    c.inline.configure()
+    c.inline.divert("on")
     assert all(f["answered"] for f in c.inline.status()["listening"].values()), c.inline.status()
     c.net.run("middle", "ip", "-6", "rule", "del", "priority", c.inline.status()["rule_priority"])
     assert c.inline.status()["differences"] == ["the IPv6 policy rule is missing"], c.inline.status()
