@@ -103,6 +103,17 @@ Result<ControlAnswer> read_answer(std::string_view bytes) {
   return answer;
 }
 
+std::optional<int> proxy_in_charge(const std::string& store) {
+  constexpr auto kSoon = std::chrono::seconds(2);
+  const Result<Fd> fd = connect_control_socket(store);
+  if (!fd) return std::nullopt;
+  const auto answer = converse(*fd, "GET /readyz HTTP/1.1\r\nHost: smtpscope\r\n\r\n", Clock::now() + kSoon);
+  if (!answer || answer->status != 200) return std::nullopt;
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  return ::getsockopt(fd->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : 0;
+}
+
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
                                 const std::string& body, std::chrono::milliseconds patience) {
   const auto request = [&](const std::string& token) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ struct ControlAnswer {
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
                                 const std::string& body = {},
                                 std::chrono::milliseconds patience = std::chrono::seconds(20));
+
+/// The process that takes connections of senders with this store now; none if there is none, if it is about to end,
+/// hangs or does not answer soon, and if this user may not ask. 0: it is of another container.
+std::optional<int> proxy_in_charge(const std::string& store);
 
 /// Takes an answer apart. Pure. The error says that it is none.
 Result<ControlAnswer> read_answer(std::string_view bytes);
