@@ -32,7 +32,7 @@ using json = nlohmann::ordered_json;
 
 struct DivertArguments {
   std::string config, wait;
-  bool cut = false, as_json = false;
+  bool cut = false, force = false, as_json = false;
 };
 
 void say(const std::string& sentence) { fmt::print(stderr, "smtpscope: {}\n", sentence); }
@@ -180,7 +180,7 @@ ExitCode on(const DivertArguments& a) {
   }
   const auto intent = intent_of(*c, windows);
   if (!intent) return ExitCode::config;
-  if (!divert_on(*intent, say)) return ExitCode::failed;
+  if (!divert_on(*intent, say, a.force)) return ExitCode::failed;
   ExitCode code = ExitCode::ok;
   if (show(a, {&*c, &*intent, windows}, &code) != ExitCode::ok) return ExitCode::failed;
   if (code != ExitCode::proxy_unreachable) return ExitCode::ok;
@@ -223,9 +223,18 @@ ExitCode print_commands(const DivertArguments& a) {
         out.push_back({{"command", each.words}, {"input", each.input.empty() ? json() : json::parse(each.input)}});
       return out;
     };
-    text = dump({{"schema", "smtpscope.divert-commands/1"}, {"on", list(preview->on)}, {"off", list(preview->off)}});
+    json filters = json::array();
+    for (const FilterObstacle& o : preview->obstacles)
+      filters.push_back({{"chain", o.chain}, {"drops", o.certain}, {"insert", o.insert}, {"remove", o.remove}});
+    text = dump({{"schema", "smtpscope.divert-commands/1"},
+                 {"filters", filters},
+                 {"on", list(preview->on)},
+                 {"off", list(preview->off)}});
   } else {
-    text = "# What `smtpscope divert on` would run now. It is not run.\n";
+    for (const FilterObstacle& obstacle : preview->obstacles) {
+      text += "# " + obstacle_text(obstacle) + "\n";
+    }
+    text += "# What `smtpscope divert on` would run now. It is not run.\n";
     for (const Command& command : preview->on) text += readable(command).shell() + "\n";
     text += "\n# What `smtpscope divert off` would then run, once the last diverted session is over.\n";
     for (const Command& command : preview->off) text += readable(command).shell() + "\n";
@@ -268,7 +277,9 @@ void register_divert(CLI::App& app, ExitCode& exit_code) {
     });
     return command;
   };
-  add("on", "Divert the senders of the open windows, for as long as these last; 5: done, but nobody listens yet", on);
+  CLI::App* on_command = add(
+      "on", "Divert the senders of the open windows, for as long as these last; 5: done, but nobody listens yet", on);
+  on_command->add_flag("--force", a->force, "Also where this host's packet filter drops what would be diverted");
   CLI::App* off_command = add("off", "Divert nobody any more, and restore all that was changed", off);
   off_command->add_option("--wait", a->wait, "How long diverted sessions may take to end (10s)");
   off_command->add_flag("--cut", a->cut, "Do not wait for diverted sessions: break them off");

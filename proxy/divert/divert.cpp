@@ -157,15 +157,8 @@ bool undo(const StateFile& file, const DivertState& state, const HostNow& now, c
   return true;
 }
 
-std::vector<std::string> difficulties(const DivertState& state, const HostFacts& facts) {
-  std::vector<std::string> all;
-  for (const std::string& chain : facts.drop_chains)
-    all.push_back(fmt::format(
-        "the packet filter's chain \"{}\" drops what it does not know. Diverted sessions end on this host: it has to "
-        "accept packets with `meta mark and {:#x} == {:#x}` at input, and this host's own TCP to and from port {} at "
-        "output",
-        chain, state.numbers.mark, state.numbers.mark, state.port));
-  return all;
+std::vector<FilterObstacle> obstacles(const DivertState& state, const HostFacts& facts) {
+  return filter_obstacles(facts.filters, state.numbers.mark, state.port, state.families);
 }
 
 uint64_t wait_for_sessions(uint16_t port, uint64_t wait_ms) {
@@ -204,13 +197,20 @@ Result<Standing> standing(Result<StateFile> file) {
 
 }  // namespace
 
-bool divert_on(const DivertIntent& intent, const Say& say) {
+bool divert_on(const DivertIntent& intent, const Say& say, bool force) {
   const auto found = standing(StateFile::lock());
   if (!found) return say(found.error()), false;
   const auto& [file, before, facts] = *found;
   auto wanted = wanted_state(intent, before, facts);
   if (!wanted) return say(wanted.error()), false;
   DivertState& state = *wanted;
+  bool dropped = false;
+  for (const FilterObstacle& obstacle : obstacles(state, facts)) {
+    say((obstacle.certain ? "" : "warning: ") + obstacle_text(obstacle));
+    dropped = dropped || obstacle.certain;
+  }
+  if (dropped && !force && (!before || before->phase != DivertState::Phase::on))
+    return say("the senders' mail would stop, so nothing was changed; --force diverts all the same"), false;
   if (const auto error = file.write(state)) return say(error->message), false;
 
   auto failed = run_all(divert_commands(intent, state, with_settings(facts, state), mac_of(intent.bridge)));
@@ -232,7 +232,6 @@ bool divert_on(const DivertIntent& intent, const Say& say) {
   state.listing = after->facts.our_listing;
   state.phase = DivertState::Phase::on;
   if (const auto error = file.write(state)) return say(error->message), false;
-  for (const std::string& warning : difficulties(state, after->facts)) say("warning: " + warning);
   return true;
 }
 
@@ -286,7 +285,7 @@ Result<DivertPreview> preview_divert(const DivertIntent& intent) {
   if (!state) return Error{state.error()};
   const HostNow now = with_settings(facts, *state);
   return DivertPreview{*state, divert_commands(intent, *state, now, mac_of(intent.bridge)),
-                       undo_commands(*state, when_diverted(*state, now))};
+                       undo_commands(*state, when_diverted(*state, now)), obstacles(*state, facts)};
 }
 
 bool DivertStatus::answered() const {
@@ -315,7 +314,7 @@ Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   if (facts.senders_expire) status.ends_in_s = facts.senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
   status.sessions = diverted_sessions(state.port).size();
-  status.warnings = difficulties(state, facts);
+  for (const FilterObstacle& obstacle : obstacles(state, facts)) status.warnings.push_back(obstacle_text(obstacle));
 
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
   if (status.is == DivertStatus::Is::unfinished)

@@ -182,6 +182,53 @@ def print_is_on(c):
     same(c, before, "print, run by hand")
 
 
+WALL = """
+table inet wall {
+  chain in { type filter hook input priority 0; policy drop;
+    iifname "lo" accept
+    meta l4proto ipv6-icmp accept
+    ct state established,related accept
+  }
+  chain out { type filter hook output priority 0; policy drop;
+    oifname "lo" accept
+    meta l4proto ipv6-icmp accept
+    ct state established,related accept
+  }
+}
+"""
+
+
+def walled(c):
+    """Where the packet filter would drop what is diverted, `on` refuses and says which rules to insert; with these all is well,
+    and they can be taken out again as told. With --force it diverts all the same."""
+    c.net.run("middle", "nft", "-f", "-", input=WALL)
+    before = snapshot(c.net)
+    _, said = c.inline.divert("on", status=1)
+    assert '"inet wall in" drops' in said and '"inet wall out" drops' in said and "--force" in said, said
+    same(c, before, "refused")
+    filters = json.loads(c.inline.divert("print", "--json")[0])["filters"]
+    for one in filters:
+        assert one["drops"] and all(command in said for command in one["insert"] + one["remove"]), (one, said)
+        for command in one["insert"]:
+            c.net.run("middle", "sh", "-c", command)
+    assert not json.loads(c.inline.divert("print", "--json")[0])["filters"]
+    c.inline.start()
+    said = c.inline.divert("on")[1]
+    assert "inet wall" not in said and not c.inline.status()["warnings"], said
+    for version in (4, 6):
+        send(c.net, c.net.sender(CAPTURED, version))
+    c.inline.transcripts(2)
+    c.inline.divert("off")
+    for one in filters:
+        for command in one["remove"]:
+            c.net.run("middle", "sh", "-c", command)
+    same(c, before, "walled")
+    assert '"inet wall in" drops' in c.inline.divert("on", "--force")[1]
+    assert len(c.inline.status()["warnings"]) == 2, c.inline.status()
+    c.inline.divert("off")
+    same(c, before, "forced")
+
+
 def bridge_restored(c):
     """The same on a bridge whose frames were not filtered before."""
     c.net.set("middle", "net.bridge.bridge-nf-call-iptables", 0)
@@ -200,5 +247,5 @@ def bridge_restored(c):
     same(c, before, "bridge")
 
 
-ROUTED = (every_order, amid_others, killed_anywhere, all_or_nothing, print_is_on, what_it_says)
+ROUTED = (every_order, amid_others, killed_anywhere, all_or_nothing, print_is_on, walled, what_it_says)
 BRIDGED = (print_is_on, bridge_restored)

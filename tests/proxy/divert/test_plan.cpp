@@ -77,11 +77,18 @@ TEST_CASE("numbers that others use are found, and others are chosen") {
   // 0x1000000 set by nft, 0x2000000 cleared by its complement, 0x4000000 by iptables, 0x8000000 looked at by a rule
   CHECK(facts.mark_bits == (0x1000000 | 0x2000000 | 0x4000000 | 0x8000000 | 0xFF));
   CHECK(facts.tracks);
-  CHECK(facts.drop_chains == std::vector<std::string>{"inet fw in"});
+  CHECK(filter_obstacles(facts.filters, 0x10000000, 25, {true, true}).size() == 1);
   CHECK_FALSE(facts.has_inet_table);
   const auto numbers = free_numbers(facts);
   REQUIRE(numbers);
   CHECK(*numbers == DivertNumbers{0x10000000, 25027, 999, 25026});
+}
+
+TEST_CASE("a bit that others only accept, as we advise, is free") {
+  const std::string rule = R"({"nftables": [{"rule": {"family": "inet", "table": "fw", "chain": "in", "expr": [
+      {"match": {"op": "==", "left": {"&": [{"meta": {"key": "mark"}}, 16777216]}, "right": 16777216}}, {"accept": null}]}}]})";
+  const std::string saved = "-A INPUT -m mark --mark 0x1000000/0x1000000 -j ACCEPT\n";
+  CHECK(free_numbers(facts_of({{"", ""}, {"", ""}, rule, saved, 0}))->mark == 0x1000000);
 }
 
 TEST_CASE("an empty host gets the usual numbers, without a conntrack zone") {
