@@ -64,6 +64,10 @@ def guide(c):
                     assert time.monotonic() < deadline, (c.folder / "proxy.log").read_text()
                     time.sleep(0.05)
                 continue
+            if command == "kill %1":
+                proxy.terminate()
+                assert proxy.wait(30) == 0
+                continue
             done = subprocess.run([*words, here(command)], env=env, capture_output=True, text=True, check=False, timeout=60)
             assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-1000:]}"
             said = done.stdout + done.stderr
@@ -79,9 +83,10 @@ def guide(c):
             if command.startswith("smtpscope list"):
                 assert "203.0.113.9" in done.stdout, done.stdout
     finally:
-        if proxy:
+        if proxy and proxy.poll() is None:
             proxy.terminate()
             proxy.wait(30)
+    assert not c.inline.store.exists(), "the store was not deleted"
     found = differences(before, snapshot(c.net))
     assert not found, found
     c.figures.append(f"{len(commands)} commands of docs/INLINE.md run")

@@ -1,5 +1,6 @@
 """What `divert off` leaves is byte for byte what was there before `divert on`, in every order, wherever it was killed."""
 import json
+from pathlib import Path
 
 from mail import send
 from shim import Shim
@@ -16,6 +17,12 @@ def same(c, before, what):
     assert state["state"] == "off" and not state["differences"], (what, state)
 
 
+def nothing_behind():
+    """No record, and no folder for it; but for those of other namespaces."""
+    folder = Path("/run/smtpscope-divert")
+    assert not folder.exists() or any(folder.iterdir()), "an empty folder stays behind"
+
+
 def run_orders(c, before):
     for order in ORDERS:
         for step in order:
@@ -23,6 +30,7 @@ def run_orders(c, before):
             if step == "on":
                 assert differences(before, snapshot(c.net)), "nothing was changed"
         same(c, before, order)
+        nothing_behind()
 
 
 def every_order(c):
