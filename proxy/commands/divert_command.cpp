@@ -9,17 +9,21 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "capture/store/debug_windows.h"
+#include "capture/transcript/harmless.h"
 #include "capture/transcript/json_text.h"
 #include "config/checks.h"
 #include "config/loader.h"
 #include "config/units.h"
 #include "proxy/clock.h"
 #include "proxy/commands/commands.h"
+#include "proxy/commands/divert_view.h"
 #include "proxy/commands/locate.h"
+#include "proxy/commands/open_windows.h"
+#include "proxy/control/control_client.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/host_facts.h"
 #include "proxy/divert/names_to_divert.h"
+#include "proxy/divert/nft_text.h"
 
 namespace smtpscope {
 namespace {
@@ -28,7 +32,7 @@ using json = nlohmann::ordered_json;
 
 struct DivertArguments {
   std::string config, wait;
-  bool cut = false, as_json = false;
+  bool cut = false, force = false, as_json = false;
 };
 
 void say(const std::string& sentence) { fmt::print(stderr, "smtpscope: {}\n", sentence); }
@@ -39,110 +43,81 @@ bool print(const std::string& text) {
 
 std::string dump(const json& j) { return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n"; }
 
-/// Debug windows that are open besides the configuration's own, as the store has them.
-std::vector<DivertWindow> stored_windows(const std::string& store) {
-  std::vector<DivertWindow> windows;
-  const int64_t now = unix_us();
-  for (StoredWindow& stored : read_debug_windows(store)) {
-    stored.settle(now);
-    const DebugWindow& w = stored.window;
-    if (!stored.ended_by.empty() || w.id == kConfigWindow) continue;
-    const int64_t left_us = w.until_us == 0 ? 0 : w.until_us - now;
-    windows.push_back({w.senders, w.exclude, static_cast<uint64_t>(left_us + 999'999) / 1'000'000});
-  }
-  return windows;
-}
+struct Configured {
+  std::string path, text;
+  Settings settings;
 
-/// The intent that the configuration has, and the windows that are open; none if it is not right, which is then said.
-/// `nobody_is_fine`: that there is nobody to divert now is no fault.
-std::optional<DivertIntent> intent_of(const DivertArguments& a, bool nobody_is_fine = false) {
+  /// Says on stderr what is wrong, with line and column.
+  void tell(const SettingsIssue& issue, const char* what = "") const {
+    fmt::print(stderr, "{}\n", locate_message(text, path, issue.pointer, what + issue.message));
+  }
+};
+
+/// None: what is wrong was said.
+std::optional<Configured> configured(const DivertArguments& a) {
   const auto path = find_config(a.config);
   if (!path) {
     say("no configuration file: `divert` takes senders, gateway and listener from it (--config FILE)");
     return std::nullopt;
   }
   const auto text = read_settings_text(*path);
-  const auto settings = text ? load_settings_text(*text, *path) : Result<Settings>(Error{text.error()});
+  auto settings = text ? load_settings_text(*text, *path) : Result<Settings>(Error{text.error()});
   if (!settings) {
     fmt::print(stderr, "{}\n", settings.error());
     return std::nullopt;
   }
-  const std::vector<DivertWindow> windows = stored_windows(settings->store.path);
-  DivertPlanning plan = plan_divert(*settings, names_to_divert(*settings, windows, say), windows);
+  return Configured{*path, *text, std::move(*settings)};
+}
+
+/// Asks the proxy of this store, if there is one.
+Result<ControlAnswer> ask(const Configured& c, const char* method, const char* path) {
+  constexpr auto kPatience = std::chrono::seconds(5);
+  return ask_proxy({c.settings.store.path, c.settings.control}, method, path, {}, kPatience);
+}
+
+/// As the running proxy tells them; where none answers, as its store has them.
+OpenWindows windows_now(const Configured& c) {
+  const auto answer = ask(c, "GET", "/windows");
+  auto told = answer && answer->status == 200 ? told_windows(answer->body) : std::nullopt;
+  if (told) return std::move(*told);
+  OpenWindows stored = stored_windows(c.settings.store.path);
+  stored.untold = answer ? fmt::format("it answers {}", answer->status) : answer.error();
+  return stored;
+}
+
+/// Whom these windows record. None: what is wrong was said. `nobody_is_fine`: that it is nobody is no fault.
+std::optional<DivertIntent> intent_of(const Configured& c, const OpenWindows& windows, bool nobody_is_fine = false) {
+  DivertPlanning plan = plan_with_windows(c.settings, names_to_divert(c.settings, windows.opened, say), windows);
   if (plan.nobody && nobody_is_fine) return std::move(plan.intent);
-  for (SettingsIssue& issue : contradictions(*settings)) plan.faults.push_back(std::move(issue));
-  for (const SettingsIssue& issue : plan.faults)
-    fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, issue.message));
+  for (SettingsIssue& issue : contradictions(c.settings)) plan.faults.push_back(std::move(issue));
+  for (const SettingsIssue& issue : plan.faults) c.tell(issue);
   if (!plan.faults.empty()) return std::nullopt;
-  for (const SettingsIssue& issue : plan.warnings)
-    fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, "warning: " + issue.message));
+  for (const SettingsIssue& issue : plan.warnings) c.tell(issue, "warning: ");
   return std::move(plan.intent);
 }
 
-const char* word_of(DivertStatus::Is is) {
-  return is == DivertStatus::Is::off ? "off" : is == DivertStatus::Is::on ? "on" : "unfinished";
-}
-
-json status_json(const DivertStatus& s) {
-  json out = {{"schema", "smtpscope.divert/1"}, {"state", word_of(s.is)}};
-  if (s.state) {
-    const DivertState& state = *s.state;
-    json listening = json::object(), settings = json::array();
-    for (size_t i = 0; i < 2; ++i)
-      if (state.ports[i] != 0)
-        listening[i == 1 ? "ipv6" : "ipv4"] = {{"port", state.ports[i]}, {"answered", s.listening[i]}};
-    for (const ChangedSetting& c : state.settings)
-      settings.push_back({{"name", c.name}, {"before", c.before}, {"during", c.during}});
-    out["since"] = iso_utc(state.since_us);
-    out["until"] = s.ends_in_s ? json(iso_utc(unix_us() + static_cast<int64_t>(*s.ends_in_s) * 1'000'000)) : json();
-    out["ends_in_s"] = s.ends_in_s ? json(*s.ends_in_s) : json();
-    out["ended"] = s.ended;
-    out["senders"] = s.senders;
-    out["port"] = state.port;
-    out["listening"] = std::move(listening);
-    out["sessions"] = s.sessions;
-    out["table"] = kDivertTable;
-    out["mark"] = state.numbers.mark;
-    out["route_table"] = state.numbers.table;
-    out["rule_priority"] = state.numbers.priority;
-    out["conntrack_zone"] = state.numbers.zone == 0 ? json() : json(state.numbers.zone);
-    out["settings"] = std::move(settings);
-    out["intent"] = json::parse(state.intent, nullptr, false);
+/// What is not diverted is not recorded either, and the other way round: so the running proxy loads the file first.
+/// False: it refuses to, and why was said.
+bool load_into_proxy(const Configured& c) {
+  const auto answer = ask(c, "POST", "/reload");
+  if (!answer) return true;  // there is none
+  const auto told = nlohmann::json::parse(answer->body, nullptr, false);
+  const auto list = [&](const char* key) {
+    if (told.is_object() && told.contains(key) && told[key].is_array())
+      for (const auto& message : told[key])
+        if (message.is_string()) say(harmless(message.get<std::string>()));
+  };
+  if (answer->status == 200) {
+    list("kept");
+    say(fmt::format("the running proxy has loaded {} anew", c.path));
+    return true;
   }
-  out["differences"] = s.differences;
-  out["warnings"] = s.warnings;
-  return out;
-}
-
-std::string status_text(const DivertStatus& s) {
-  std::string out;
-  const auto line = [&](const std::string& text) { out += text + "\n"; };
-  if (!s.state) {
-    line("off: nothing is diverted");
-  } else {
-    const DivertState& state = *s.state;
-    line(fmt::format("{}: connections to port {}, since {}", word_of(s.is), state.port, iso_utc(state.since_us)));
-    if (s.ended)
-      line("its time is over: everybody goes straight to the gateway; `divert off` tidies up");
-    else if (s.ends_in_s)
-      line(fmt::format("senders: {} addresses and ranges, for another {}", s.senders,
-                       format_duration_ms(*s.ends_in_s * 1000)));
-    else
-      line(fmt::format("senders: {} addresses and ranges, with no end (capture.for)", s.senders));
-    for (size_t i = 0; i < 2; ++i)
-      if (state.ports[i] != 0)
-        line(fmt::format(
-            "IPv{}: port {}: {}", i == 1 ? 6 : 4, state.ports[i],
-            s.listening[i] ? "the proxy listens" : "nobody listens, so that connections go straight to the gateway"));
-    line(fmt::format("diverted sessions in progress: {}", s.sessions));
-    line(fmt::format("nft table inet {}, mark {:#x}, ip rule priority {}, route table {}{}", kDivertTable,
-                     state.numbers.mark, state.numbers.priority, state.numbers.table,
-                     state.numbers.zone == 0 ? "" : fmt::format(", conntrack zone {}", state.numbers.zone)));
-    for (const ChangedSetting& c : state.settings) line(fmt::format("{}: {} (before: {})", c.name, c.during, c.before));
-  }
-  for (const std::string& difference : s.differences) line("difference: " + difference);
-  for (const std::string& warning : s.warnings) line("warning: " + warning);
-  return out;
+  list("faults");
+  const std::string why = told.is_object() && told.contains("error") && told["error"].is_string()
+                              ? ": " + harmless(told["error"].get<std::string>())
+                              : "";
+  say(fmt::format("the running proxy does not load {}{}; nothing was changed", c.path, why));
+  return false;
 }
 
 ExitCode code_of(const DivertStatus& s) {
@@ -150,21 +125,68 @@ ExitCode code_of(const DivertStatus& s) {
   return s.is == DivertStatus::Is::off || s.ended || s.answered() ? ExitCode::ok : ExitCode::proxy_unreachable;
 }
 
-/// Shows the state reached by `on`; its exit code is not that of `status`.
-ExitCode show(const DivertArguments& a, const DivertIntent* intent, ExitCode* code = nullptr) {
-  const auto status = divert_status(intent);
+/// What is known besides of a status that is shown.
+struct Beside {
+  const Configured* configured = nullptr;
+  const DivertIntent* intent = nullptr;
+  OpenWindows windows{};
+};
+
+std::string no_window_is_open(const Configured& c) {
+  const std::string last = last_ended_window(c.settings.store.path);
+  return fmt::format("no window is open{}: nobody is recorded", last.empty() ? "" : " (" + last + ")");
+}
+
+/// `code`: gets that of `status`.
+ExitCode show(const DivertArguments& a, const Beside& beside, ExitCode* code = nullptr) {
+  auto status = divert_status(beside.intent, beside.windows.told);
   if (!status) {
     say(status.error());
     return ExitCode::failed;
   }
+  const OpenWindows& w = beside.windows;
+  if (status->state && w.told && w.config &&
+      (w.config_senders != beside.configured->settings.capture.senders ||
+       w.config_exclude != beside.configured->settings.capture.exclude))
+    status->differences.push_back(
+        fmt::format("the running proxy records others than {} says: `divert on` has it load the file (options of `run` "
+                    "stand over the file)",
+                    beside.configured->path));
+  if (status->is == DivertStatus::Is::on && status->answered() && !w.untold.empty())
+    status->warnings.push_back(
+        fmt::format("whether these senders are recorded is not known, as the proxy cannot be asked for its windows: {}",
+                    harmless(w.untold)));
   if (code != nullptr) *code = code_of(*status);
-  return print(a.as_json ? dump(status_json(*status)) : status_text(*status)) ? ExitCode::ok : ExitCode::failed;
+  const std::string why = w.none() ? no_window_is_open(*beside.configured) : "";
+  return print(a.as_json ? dump(divert_status_json(*status, w)) : divert_status_text(*status, why)) ? ExitCode::ok
+                                                                                                    : ExitCode::failed;
 }
 
 ExitCode on(const DivertArguments& a) {
-  const auto intent = intent_of(a);
+  const auto c = configured(a);
+  if (!c) return ExitCode::config;
+  if (const auto issues = contradictions(c->settings); !issues.empty()) {
+    for (const SettingsIssue& issue : issues) c->tell(issue);
+    return ExitCode::config;
+  }
+  if (!load_into_proxy(*c)) return ExitCode::failed;
+  const OpenWindows windows = windows_now(*c);
+  if (windows.none()) {
+    say(
+        fmt::format("{}, so nobody is to be diverted, and nothing was changed. Open one, and call `divert on` again: "
+                    "smtpscope window open --sender ADDRESS --for 30m",
+                    no_window_is_open(*c)));
+    return ExitCode::failed;
+  }
+  const auto intent = intent_of(*c, windows);
   if (!intent) return ExitCode::config;
-  return divert_on(*intent, say) ? show(a, &*intent) : ExitCode::failed;
+  if (!divert_on(*intent, say, a.force)) return ExitCode::failed;
+  ExitCode code = ExitCode::ok;
+  if (show(a, {&*c, &*intent, windows}, &code) != ExitCode::ok) return ExitCode::failed;
+  if (code != ExitCode::proxy_unreachable) return ExitCode::ok;
+  say("the diversion is on, but no proxy listens: all mail goes straight to the gateway until `smtpscope run` is "
+      "started");
+  return code;
 }
 
 ExitCode off(const DivertArguments& a) {
@@ -174,11 +196,19 @@ ExitCode off(const DivertArguments& a) {
     if (!wait) throw CLI::ValidationError("--wait", wait.error());
     wait_ms = *wait;
   }
-  return divert_off(wait_ms, a.cut, say) ? show(a, nullptr) : ExitCode::failed;
+  return divert_off(wait_ms, a.cut, say) ? show(a, {}) : ExitCode::failed;
 }
 
 ExitCode print_commands(const DivertArguments& a) {
-  const auto intent = intent_of(a);
+  const auto c = configured(a);
+  if (!c) return ExitCode::config;
+  OpenWindows windows = windows_now(*c);
+  if (windows.none()) {
+    say(fmt::format("{}; `divert on` would refuse. This is what it would do with the file's own window open:",
+                    no_window_is_open(*c)));
+    windows = {};
+  }
+  const auto intent = intent_of(*c, windows);
   if (!intent) return ExitCode::config;
   const auto preview = preview_divert(*intent);
   if (!preview) {
@@ -189,29 +219,41 @@ ExitCode print_commands(const DivertArguments& a) {
   if (a.as_json) {
     const auto list = [](const std::vector<Command>& commands) {
       json out = json::array();
-      for (const Command& c : commands)
-        out.push_back({{"command", c.words}, {"input", c.input.empty() ? json() : json::parse(c.input)}});
+      for (const Command& each : commands)
+        out.push_back({{"command", each.words}, {"input", each.input.empty() ? json() : json::parse(each.input)}});
       return out;
     };
-    text = dump({{"schema", "smtpscope.divert-commands/1"}, {"on", list(preview->on)}, {"off", list(preview->off)}});
+    json filters = json::array();
+    for (const FilterObstacle& o : preview->obstacles)
+      filters.push_back({{"chain", o.chain}, {"drops", o.certain}, {"insert", o.insert}, {"remove", o.remove}});
+    text = dump({{"schema", "smtpscope.divert-commands/1"},
+                 {"filters", filters},
+                 {"on", list(preview->on)},
+                 {"off", list(preview->off)}});
   } else {
-    text = "# What `smtpscope divert on` would run now. It is not run.\n";
-    for (const Command& c : preview->on) text += c.shell() + "\n";
+    for (const FilterObstacle& obstacle : preview->obstacles) {
+      text += "# " + obstacle_text(obstacle) + "\n";
+    }
+    text += "# What `smtpscope divert on` would run now. It is not run.\n";
+    for (const Command& command : preview->on) text += readable(command).shell() + "\n";
     text += "\n# What `smtpscope divert off` would then run, once the last diverted session is over.\n";
-    for (const Command& c : preview->off) text += c.shell() + "\n";
+    for (const Command& command : preview->off) text += readable(command).shell() + "\n";
   }
   return print(text) ? ExitCode::ok : ExitCode::failed;
 }
 
 ExitCode status(const DivertArguments& a) {
-  std::optional<DivertIntent> intent;
-  if (!a.config.empty() || find_config("")) {
-    intent = intent_of(a, true);
-    // What is diverted can be told all the same, when the file is wrong or its names cannot be resolved now.
-    if (!intent) return show(a, nullptr) == ExitCode::ok ? ExitCode::config : ExitCode::failed;
+  ExitCode code = ExitCode::ok, shown = ExitCode::ok;
+  if (a.config.empty() && !find_config("")) {
+    shown = show(a, {}, &code);
+    return shown == ExitCode::ok ? code : shown;
   }
-  ExitCode code = ExitCode::ok;
-  const ExitCode shown = show(a, intent ? &*intent : nullptr, &code);
+  const auto c = configured(a);
+  const OpenWindows windows = c ? windows_now(*c) : OpenWindows();
+  const auto intent = c ? intent_of(*c, windows, true) : std::nullopt;
+  // What is diverted can be told all the same, when the file is wrong or its names cannot be resolved now.
+  if (!intent) return show(a, {}) == ExitCode::ok ? ExitCode::config : ExitCode::failed;
+  shown = show(a, {&*c, &*intent, windows}, &code);
   return shown == ExitCode::ok ? code : shown;
 }
 
@@ -235,7 +277,9 @@ void register_divert(CLI::App& app, ExitCode& exit_code) {
     });
     return command;
   };
-  add("on", "Divert the senders of the configuration, for as long as capture.for says", on);
+  CLI::App* on_command = add(
+      "on", "Divert the senders of the open windows, for as long as these last; 5: done, but nobody listens yet", on);
+  on_command->add_flag("--force", a->force, "Also where this host's packet filter drops what would be diverted");
   CLI::App* off_command = add("off", "Divert nobody any more, and restore all that was changed", off);
   off_command->add_option("--wait", a->wait, "How long diverted sessions may take to end (10s)");
   off_command->add_flag("--cut", a->cut, "Do not wait for diverted sessions: break them off");

@@ -25,6 +25,7 @@
 #include "proxy/commands/locate.h"
 #include "proxy/commands/supervisor.h"
 #include "proxy/control/control.h"
+#include "proxy/control/control_client.h"
 #include "proxy/control/control_plane.h"
 #include "proxy/divert/sender_follower.h"
 #include "proxy/doctor/view_check.h"
@@ -182,6 +183,24 @@ std::string start_text(const std::optional<std::string>& file, const Settings& s
                      meant());
 }
 
+/// Two processes in charge of one store would take each other's commands and windows. One that drains is not in charge,
+/// so that a restart need not wait for it. True if there is one, which is then said.
+bool held_by_another(const std::string& store) {
+  const std::optional<int> pid = proxy_in_charge(store);
+  if (!pid) return false;
+  const std::string who = *pid > 0 ? fmt::format("process {}", *pid) : "a process";
+  const std::string to = *pid > 0 ? fmt::format(
+                                        " (kill {0}, or systemctl stop smtpscope), have a new program take its place "
+                                        "without a gap (kill -USR2 {0})",
+                                        *pid)
+                                  : "";
+  fmt::print(stderr,
+             "smtpscope: {} is running with the store {} already: stop it first{}, or give this one another store "
+             "(store.path, --store)\n",
+             who, store, to);
+  return true;
+}
+
 /// By default the recorder's memory goes back to the system and is asked for again with each batch of sessions: a
 /// system call and page faults a session. What a burst leaves is given back when the recorder rests.
 void keep_freed_memory() {
@@ -213,6 +232,7 @@ ExitCode run(const Arguments& arguments) {
   const auto filter = senders.filter(settings.capture.senders, settings.capture.exclude);
   if (!filter) refuse("--sender", filter.error());
   Succession succession = Succession::from_environment();
+  if (!succession.under_way() && held_by_another(settings.store.path)) return ExitCode::failed;
   if (const std::string why = drop_privileges(settings); !why.empty()) {
     fmt::print(stderr, "smtpscope: {}\n", why);
     return ExitCode::config;

@@ -103,15 +103,25 @@ Result<ControlAnswer> read_answer(std::string_view bytes) {
   return answer;
 }
 
+std::optional<int> proxy_in_charge(const std::string& store) {
+  constexpr auto kSoon = std::chrono::seconds(2);
+  const Result<Fd> fd = connect_control_socket(store);
+  if (!fd) return std::nullopt;
+  const auto answer = converse(*fd, "GET /readyz HTTP/1.1\r\nHost: smtpscope\r\n\r\n", Clock::now() + kSoon);
+  if (!answer || answer->status != 200) return std::nullopt;
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  return ::getsockopt(fd->get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : 0;
+}
+
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
                                 const std::string& body, std::chrono::milliseconds patience) {
-  const auto deadline = [&] { return Clock::now() + patience; };
   const auto request = [&](const std::string& token) {
     return fmt::format("{} {} HTTP/1.1\r\nHost: smtpscope\r\n{}Content-Length: {}\r\n\r\n{}", method, path,
                        token.empty() ? "" : "Authorization: Bearer " + token + "\r\n", body.size(), body);
   };
   const auto attempt = [&](const Result<Fd>& fd, const std::string& token) {
-    return fd ? converse(*fd, request(token), deadline()) : Result<ControlAnswer>(Error{fd.error()});
+    return fd ? converse(*fd, request(token), Clock::now() + patience) : Result<ControlAnswer>(Error{fd.error()});
   };
   const auto by_socket = attempt(connect_control_socket(place.store), "");
   if (by_socket) return by_socket;
@@ -126,7 +136,7 @@ Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& me
         tried += "; " + read.error();
     }
     const HostPort at = reachable(*listen);
-    const auto by_tcp = attempt(connect_tcp(at, deadline()), token);
+    const auto by_tcp = attempt(connect_tcp(at, Clock::now() + patience), token);
     if (by_tcp) return by_tcp;
     tried += fmt::format("; {}: {}", format_host_port(at), by_tcp.error());
   }

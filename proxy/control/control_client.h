@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,13 @@ struct ControlAnswer {
 };
 
 /// The error says what was tried, what came of it and what to check. Of a proxy that answers, whatever it answers is no
-/// error.
+/// error. `patience`: with each of the two ways.
 Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& method, const std::string& path,
                                 const std::string& body = {}, std::chrono::milliseconds patience = kControlPatience);
+
+/// The process that takes connections of senders with this store now; none if there is none, if it is about to end,
+/// hangs or does not answer soon, and if this user may not ask. 0: it is of another container.
+std::optional<int> proxy_in_charge(const std::string& store);
 
 /// Takes an answer apart. Pure. The error says that it is none.
 Result<ControlAnswer> read_answer(std::string_view bytes);

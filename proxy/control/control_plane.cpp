@@ -91,12 +91,21 @@ void ControlPlane::serve_socket() {
 
 void ControlPlane::on_timer() {
   windows_.look();
-  // Another process of the same store may have come and gone, and its socket with it.
-  if (++ticks_ % kTicksASocket == 0 && socket_ && !proxy_.store().behind()) {
-    const auto lost = std::make_shared<std::atomic<bool>>(false);
-    proxy_.store().run([lost, store = proxy_.settings().store.path] { *lost = ControlSocket::lost(store); });
-    if (*lost) serve_socket();
-  }
+  if (++ticks_ % kTicksASocket == 0 && socket_ && !proxy_.store().behind()) look_after_socket();
+}
+
+/// Another process of the same store may have come, or gone and its socket with it.
+void ControlPlane::look_after_socket() {
+  using Place = ControlSocket::Place;
+  const auto place = std::make_shared<std::atomic<Place>>(Place::ours);
+  proxy_.store().run([place, look = socket_->place()] { *place = look(); });
+  if (*place == Place::nobodys) serve_socket();
+  const bool anothers = *place == Place::anothers;
+  if (anothers && !std::exchange(told_, true) && !draining_)
+    spdlog::warn(
+        "another process runs with this store and has taken {}: commands like `smtpscope window` reach that one",
+        control_socket_path(proxy_.settings().store.path));
+  told_ = anothers;
 }
 
 void ControlPlane::reload() {

@@ -56,6 +56,7 @@ class ControlPlane {
  private:
   std::unique_ptr<HttpServer> serve(Fd socket, ControlAccess access);
   void serve_socket();
+  void look_after_socket();
   void on_timer();
   HttpResponse respond(const HttpRequest& request, const ControlAccess& access);
   HttpResponse answer_reload();
@@ -74,6 +75,7 @@ class ControlPlane {
   UvPtr<uv_timer_t> timer_;
   unsigned ticks_ = 0;
   bool draining_ = false, held_ = false, socket_failed_ = false;
+  bool told_ = false;  ///< that another process has the socket now
 };
 
 }  // namespace smtpscope

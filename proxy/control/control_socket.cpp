@@ -62,9 +62,18 @@ Result<Fd> ControlSocket::bind() {
   return fd;
 }
 
-bool ControlSocket::lost(const std::string& store) {
-  struct stat now {};
-  return ::stat(control_socket_path(store).c_str(), &now) != 0 && errno == ENOENT;
+std::function<ControlSocket::Place()> ControlSocket::place() const {
+  return [store = store_, device = device_, inode = inode_] {
+    struct stat now {};
+    if (::lstat(control_socket_path(store).c_str(), &now) != 0) return errno == ENOENT ? Place::nobodys : Place::ours;
+    if (now.st_ino == inode && now.st_dev == device) return Place::ours;
+    const Fd folder(::open(store.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const sockaddr_un address = address_in(folder, kName);
+    const bool refused =
+        folder && fd && ::connect(fd.get(), generic(address), sizeof address) != 0 && errno == ECONNREFUSED;
+    return refused ? Place::nobodys : Place::anothers;
+  };
 }
 
 ControlSocket::~ControlSocket() {

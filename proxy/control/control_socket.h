@@ -2,6 +2,8 @@
 // open it may do all that can be done there.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "config/result.h"
@@ -11,8 +13,9 @@ namespace smtpscope {
 
 std::string control_socket_path(const std::string& store);
 
-/// The socket that listens there. Takes the place of one that a process before has left, or still has; takes itself
-/// away at its end, unless another process has taken its place.
+/// The socket that listens there. Takes the place of one that a process before has left, or still has (one that drains,
+/// or hands over: whoever else is in charge of the store is not started beside); takes itself away at its end, unless
+/// another process has taken its place.
 class ControlSocket {
  public:
   explicit ControlSocket(std::string store) : store_(std::move(store)) {}
@@ -22,8 +25,10 @@ class ControlSocket {
 
   /// A bound, non-blocking socket. The error is a sentence.
   Result<Fd> bind();
-  /// Has the file of a socket that was bound here been taken away (not: replaced by another process's)?
-  static bool lost(const std::string& store);
+  /// Whose is the place now? `nobodys`: the file is gone, or what another process left that has ended.
+  enum class Place : uint8_t { ours, anothers, nobodys };
+  /// Looks. It may be called on another thread, as the disk may hang, and when this object is gone.
+  std::function<Place()> place() const;
 
  private:
   std::string store_;

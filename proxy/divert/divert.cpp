@@ -10,6 +10,7 @@
 
 #include "config/address_set.h"
 #include "config/sender_spec.h"
+#include "config/units.h"
 #include "proxy/clock.h"
 #include "proxy/divert/flows.h"
 #include "proxy/divert/inspect.h"
@@ -23,6 +24,8 @@ namespace {
 
 constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
 
+using json = nlohmann::ordered_json;
+
 std::vector<std::string> split(const std::string& ranges) {
   std::vector<std::string> all;
   for (size_t at = 0; at < ranges.size();) {
@@ -34,22 +37,23 @@ std::vector<std::string> split(const std::string& ranges) {
 }
 
 /// What is wanted, in one line that differs whenever it does.
-std::string describe(const DivertIntent& intent) {
-  nlohmann::ordered_json out = {{"port", intent.port}, {"for_s", intent.for_s}, {"bridge", intent.bridge}};
-  for (const DivertFamily& family : intent.families)
-    if (family.on())
-      out[std::string("ipv") + family.suffix()] = {
-          {"listener", fmt::format("{} {}", family.listen_ip, family.listen_port)},
-          {"senders", ranges_text(joined(family.senders))},
-          {"destinations", ranges_text(family.destinations)}};
-  return out.dump();
+json describe(const DivertIntent& intent) {
+  json out = {{"port", intent.port}, {"for_s", intent.for_s}, {"bridge", intent.bridge}};
+  for (const DivertFamily& family : intent.families) {
+    if (!family.on()) continue;
+    const std::string every = family.v6 ? "::" : "0.0.0.0";
+    out[fmt::format("ipv{}", family.suffix())] = {
+        {"listener", format_host_port({family.listen_ip.empty() ? every : family.listen_ip, family.listen_port})},
+        {"senders", ranges_text(joined(family.senders))},
+        {"destinations", ranges_text(family.destinations)}};
+  }
+  return out;
 }
 
 /// Is it what the kernel has now? Senders whose time is over are not in its sets any more; the proxy itself has put
-/// others there since (sender_follower.h).
-bool is_in_force(const DivertIntent& intent, const DivertState& state, const HostFacts& facts) {
-  nlohmann::ordered_json wanted = nlohmann::ordered_json::parse(describe(intent));
-  nlohmann::ordered_json made = nlohmann::ordered_json::parse(state.intent, nullptr, false);
+/// others there since (sender_follower.h). `exact`: the intent knows whose time is over.
+bool is_in_force(const DivertIntent& intent, const DivertState& state, const HostFacts& facts, bool exact) {
+  json wanted = describe(intent), made = json::parse(state.intent, nullptr, false);
   if (!made.is_object()) return false;
   for (size_t i = 0; i < 2; ++i) {
     const DivertFamily& family = intent.families[i];
@@ -65,7 +69,7 @@ bool is_in_force(const DivertIntent& intent, const DivertState& state, const Hos
       made[key].erase("senders");
     }
     missing.remove(now);
-    missing.remove(before);
+    if (!exact) missing.remove(before);
     if (!extra.empty() || !missing.empty()) return false;
     if (wanted.contains(key)) wanted[key].erase("senders");
     if (!family.on()) made.erase(key);
@@ -118,7 +122,7 @@ Result<DivertState> wanted_state(const DivertIntent& intent, const std::optional
   }
   state.port = intent.port;
   state.bridged = state.bridged || !intent.bridge.empty();
-  state.intent = describe(intent);
+  state.intent = describe(intent).dump();
   state.listing.clear();
   return state;
 }
@@ -153,15 +157,8 @@ bool undo(const StateFile& file, const DivertState& state, const HostNow& now, c
   return true;
 }
 
-std::vector<std::string> difficulties(const DivertState& state, const HostFacts& facts) {
-  std::vector<std::string> all;
-  for (const std::string& chain : facts.drop_chains)
-    all.push_back(fmt::format(
-        "the packet filter's chain \"{}\" drops what it does not know. Diverted sessions end on this host: it has to "
-        "accept packets with `meta mark and {:#x} == {:#x}` at input, and this host's own TCP to and from port {} at "
-        "output",
-        chain, state.numbers.mark, state.numbers.mark, state.port));
-  return all;
+std::vector<FilterObstacle> obstacles(const DivertState& state, const HostFacts& facts) {
+  return filter_obstacles(facts.filters, state.numbers.mark, state.port, state.families);
 }
 
 uint64_t wait_for_sessions(uint16_t port, uint64_t wait_ms) {
@@ -200,13 +197,20 @@ Result<Standing> standing(Result<StateFile> file) {
 
 }  // namespace
 
-bool divert_on(const DivertIntent& intent, const Say& say) {
+bool divert_on(const DivertIntent& intent, const Say& say, bool force) {
   const auto found = standing(StateFile::lock());
   if (!found) return say(found.error()), false;
   const auto& [file, before, facts] = *found;
   auto wanted = wanted_state(intent, before, facts);
   if (!wanted) return say(wanted.error()), false;
   DivertState& state = *wanted;
+  bool dropped = false;
+  for (const FilterObstacle& obstacle : obstacles(state, facts)) {
+    say((obstacle.certain ? "" : "warning: ") + obstacle_text(obstacle));
+    dropped = dropped || obstacle.certain;
+  }
+  if (dropped && !force && (!before || before->phase != DivertState::Phase::on))
+    return say("the senders' mail would stop, so nothing was changed; --force diverts all the same"), false;
   if (const auto error = file.write(state)) return say(error->message), false;
 
   auto failed = run_all(divert_commands(intent, state, with_settings(facts, state), mac_of(intent.bridge)));
@@ -228,7 +232,6 @@ bool divert_on(const DivertIntent& intent, const Say& say) {
   state.listing = after->facts.our_listing;
   state.phase = DivertState::Phase::on;
   if (const auto error = file.write(state)) return say(error->message), false;
-  for (const std::string& warning : difficulties(state, after->facts)) say("warning: " + warning);
   return true;
 }
 
@@ -282,7 +285,7 @@ Result<DivertPreview> preview_divert(const DivertIntent& intent) {
   if (!state) return Error{state.error()};
   const HostNow now = with_settings(facts, *state);
   return DivertPreview{*state, divert_commands(intent, *state, now, mac_of(intent.bridge)),
-                       undo_commands(*state, when_diverted(*state, now))};
+                       undo_commands(*state, when_diverted(*state, now)), obstacles(*state, facts)};
 }
 
 bool DivertStatus::answered() const {
@@ -291,7 +294,7 @@ bool DivertStatus::answered() const {
   return true;
 }
 
-Result<DivertStatus> divert_status(const DivertIntent* intent) {
+Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   const auto found = standing(StateFile::look());
   if (!found) return Error{found.error()};
   const auto& [file, record, facts] = *found;
@@ -306,10 +309,12 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
   status.is = state.phase == DivertState::Phase::on ? DivertStatus::Is::on : DivertStatus::Is::unfinished;
   for (size_t i = 0; i < 2; ++i) status.listening[i] = state.ports[i] != 0 && somebody_listens(i == 1, state.ports[i]);
   status.senders = facts.senders_in_force;
+  for (size_t i = 0; i < 2; ++i)
+    for (const SenderElement& element : facts.senders[i]) status.in_force[i].push_back(element.range);
   if (facts.senders_expire) status.ends_in_s = facts.senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
   status.sessions = diverted_sessions(state.port).size();
-  status.warnings = difficulties(state, facts);
+  for (const FilterObstacle& obstacle : obstacles(state, facts)) status.warnings.push_back(obstacle_text(obstacle));
 
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
   if (status.is == DivertStatus::Is::unfinished)
@@ -327,12 +332,14 @@ Result<DivertStatus> divert_status(const DivertIntent* intent) {
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
   const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
-  if (somebody && !is_in_force(*intent, state, facts))
+  if (somebody && facts.has_inet_table && !is_in_force(*intent, state, facts, exact))
     differs(
         "the configuration, the windows that are open, or what their names mean, is another by now: `divert on` brings "
         "it in force");
   if (intent != nullptr && !somebody && status.senders > 0)
-    differs("no window is open any more, but its senders are still diverted; they are not recorded: `divert off`");
+    differs(
+        "no window is open: nobody is recorded, though senders are still diverted: `smtpscope window open --sender "
+        "...`, or `divert off`");
   return status;
 }
 

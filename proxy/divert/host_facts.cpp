@@ -7,6 +7,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string_view>
 
 #include "config/ip.h"
@@ -61,9 +62,13 @@ bool names(const json& j, std::string_view member) {
 }
 
 /// "--set-xmark 0x1/0xff", "--mark 0x4000/0x4000" in what iptables-save prints.
-uint32_t mark_bits_of_iptables(std::string_view text) {
+uint32_t mark_bits_of_iptables(const std::string& saved) {
   uint32_t bits = 0;
-  for (size_t at = text.find("mark 0x"); at != std::string_view::npos; at = text.find("mark 0x", at + 1)) {
+  std::string text;
+  std::istringstream lines(saved);
+  for (std::string line; std::getline(lines, line);)
+    if (!only_accepts_a_mark_of_iptables(line)) text += line + "\n";
+  for (size_t at = text.find("mark 0x"); at != std::string::npos; at = text.find("mark 0x", at + 1)) {
     const char* const end = text.data() + text.size();
     uint32_t value = 0, mask = 0;
     const auto parsed = std::from_chars(text.data() + at + 7, end, value, 16);
@@ -137,12 +142,10 @@ class RulesetReader {
   void of_others(const std::string& kind, const json& body) {
     if (kind == "chain") {
       if (body.value("type", "") == "nat") facts_.tracks = true;
-      const std::string hook = body.value("hook", "");
-      if (body.value("policy", "") == "drop" && (hook == "input" || hook == "output"))
-        facts_.drop_chains.push_back(
-            fmt::format("{} {} {}", body.value("family", ""), body.value("table", ""), body.value("name", "")));
     } else if (kind == "rule") {
-      for (const json& part : body.value("expr", json::array())) {
+      const json expression = body.value("expr", json::array());
+      if (only_accepts_a_mark(expression.dump(-1, ' ', false, json::error_handler_t::replace))) return;
+      for (const json& part : expression) {
         if (names_key(part, "meta", "mark") || names_key(part, "ct", "mark")) facts_.mark_bits |= mark_bits_in(part);
         if (names(part, "ct")) facts_.tracks = true;
         if (names_key(part, "ct", "zone")) zones(part);
@@ -194,6 +197,7 @@ bool HostFacts::has_rule(size_t family, const DivertNumbers& n) const {
 
 Result<HostFacts> read_host_facts(const HostListing& listing) {
   HostFacts facts;
+  facts.filters = {listing.ruleset, listing.iptables};
   const char* what = "ip rule";
   try {
     // `ip` prints nothing at all where there is nothing.

@@ -10,6 +10,7 @@
 
 #include "config/result.h"
 #include "config/sender_filter.h"
+#include "proxy/divert/packet_filter.h"
 #include "proxy/divert/state.h"
 
 namespace smtpscope {
@@ -52,7 +53,7 @@ struct HostFacts {
   uint64_t senders_in_force = 0;                      ///< how many they are
   bool senders_expire = false;                        ///< do they all?
   uint64_t senders_expire_in_s = 0;                   ///< the last of them
-  std::vector<std::string> drop_chains;  ///< base chains of others at input or output that drop what they do not know
+  FilterListing filters;                              ///< of everybody
 
   bool has_rule(size_t family, const DivertNumbers& numbers) const;
   bool has_route(size_t family, const DivertNumbers& numbers) const {

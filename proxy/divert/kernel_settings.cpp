@@ -11,6 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kNoV6 = "net/ipv6/conf/lo/disable_ipv6";  // there the route of what is diverted leads
 constexpr const char* kFilterBridged[] = {"nf_call_iptables", "nf_call_ip6tables"};
 constexpr const char* kFilterAllBridged[] = {"net/bridge/bridge-nf-call-iptables",
                                              "net/bridge/bridge-nf-call-ip6tables"};
@@ -46,6 +47,7 @@ class Needs {
 
   Result<std::vector<ChangedSetting>> all() {
     if (intent_.families[0].on()) marks_checked();
+    if (intent_.families[1].on()) v6_there();
     if (!intent_.bridge.empty()) {
       bridge();
     } else {
@@ -70,6 +72,13 @@ class Needs {
             "net.ipv4.conf.{}.src_valid_mark is 1 (a WireGuard client sets it so): the kernel would drop diverted "
             "packets as coming from a wrong way. Set it to 0, or divert on another host.",
             interface)};
+  }
+
+  void v6_there() {
+    if (now_.contains(kForwardAllV6) && value(now_, kNoV6) != "1") return;
+    error_ = {
+        "IPv6 is switched off on this host (net.ipv6.conf.all.disable_ipv6), so nothing of it can be diverted: leave "
+        "out the \"[::]\" listener and all IPv6 addresses (capture.senders, divert.destinations)"};
   }
 
   void forward(std::string_view front, std::string_view end) {
@@ -136,6 +145,7 @@ KernelSettings read_kernel_settings(const std::string& bridge) {
       for (const char* key : {"forwarding", "force_forwarding", "src_valid_mark"})
         take(fmt::format("{}/{}/{}", folder, it->path().filename().string(), key));
   }
+  take(kNoV6);
   for (size_t i = 0; i < 2 && !bridge.empty(); ++i) {
     take(kFilterAllBridged[i]);
     take(fmt::format("bridge/{}/{}", bridge, kFilterBridged[i]));

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 namespace smtpscope {
 namespace {
@@ -110,21 +111,31 @@ Result<StateFile> StateFile::look() {
 Result<StateFile> StateFile::lock() {
   Result<StateFile> file = look();
   if (!file) return file;
-  if (mkdir(kFolder, 0700) != 0 && errno != EEXIST) return cannot(kFolder, errno);
-  // Programs that we start inherit the lock: should we be killed, theirs is the last change before the lock is free.
-  file->folder_ = UniqueFd(open(kFolder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  struct stat folder {};
-  if (!file->folder_ || fstat(file->folder_.get(), &folder) != 0) return cannot(kFolder, errno);
-  if (folder.st_uid != geteuid() || (folder.st_mode & 077) != 0)
-    return Error{
-        fmt::format("{} belongs to somebody else, or others may use it: its record cannot be trusted", kFolder)};
   const auto deadline = std::chrono::steady_clock::now() + kLockWait;
-  while (flock(file->folder_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) return cannot(kFolder, errno);
-    if (std::chrono::steady_clock::now() >= deadline) return Error{"another `smtpscope divert` is still at work"};
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  for (;;) {
+    if (mkdir(kFolder, 0700) != 0 && errno != EEXIST) return cannot(kFolder, errno);
+    // Programs that we start inherit the lock: should we be killed, theirs is the last change before the lock is free.
+    UniqueFd folder(open(kFolder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    if (!folder && errno == ENOENT) continue;  // the last one has just taken it away
+    struct stat locked {
+    }, there{};
+    if (!folder || fstat(folder.get(), &locked) != 0) return cannot(kFolder, errno);
+    if (locked.st_uid != geteuid() || (locked.st_mode & 077) != 0)
+      return Error{
+          fmt::format("{} belongs to somebody else, or others may use it: its record cannot be trusted", kFolder)};
+    while (flock(folder.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return cannot(kFolder, errno);
+      if (std::chrono::steady_clock::now() >= deadline) return Error{"another `smtpscope divert` is still at work"};
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    if (stat(kFolder, &there) != 0 || there.st_ino != locked.st_ino || there.st_dev != locked.st_dev) continue;
+    file->folder_ = std::move(folder);
+    return file;
   }
-  return file;
+}
+
+StateFile::~StateFile() {
+  if (folder_) rmdir(kFolder);
 }
 
 Result<std::optional<DivertState>> StateFile::read() const {

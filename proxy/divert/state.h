@@ -57,6 +57,10 @@ class StateFile {
   static Result<StateFile> lock();
   /// To read it only.
   static Result<StateFile> look();
+  /// One that was locked takes the folder away if no record is left in it.
+  ~StateFile();
+  StateFile(StateFile&&) = default;
+  StateFile& operator=(StateFile&&) = default;
 
   /// None: nothing was changed. The error is that there is a record that cannot be read.
   Result<std::optional<DivertState>> read() const;
@@ -66,7 +70,9 @@ class StateFile {
   const std::string& path() const { return path_; }
 
  private:
-  UniqueFd folder_;
+  StateFile() = default;
+
+  UniqueFd folder_;  ///< if it is locked
   std::string path_;
 };
 

@@ -126,7 +126,9 @@ HostFindings divert(const DoctorFacts& f) {
   if (!f.divert) return one(skipped(f.root ? "ip or nft is not there" : "needs root"));
   if (!f.divert->error.empty()) return one(fail("`divert on` would refuse: " + f.divert->error, ""));
   HostFindings all;
-  const nlohmann::ordered_json facts = {{"changes", f.divert->changes}, {"drop_chains", f.divert->drop_chains}};
+  std::vector<std::string> chains;
+  for (const FilterObstacle& obstacle : f.divert->obstacles) chains.push_back(obstacle.chain);
+  const nlohmann::ordered_json facts = {{"changes", f.divert->changes}, {"drop_chains", chains}};
   if (f.divert->changes.empty())
     all.push_back(with(fine("`divert on` would work; this host forwards already"), facts));
   else
@@ -135,12 +137,20 @@ HostFindings divert(const DoctorFacts& f) {
                   "a host that does not forward is seldom on the way between senders and gateway: is it the right one? "
                   "(`divert off` sets it back)"),
              facts));
-  for (const std::string& chain : f.divert->drop_chains)
-    all.push_back(
-        warn(fmt::format(
-                 "the packet filter's chain \"{}\" drops what it does not know, and diverted sessions end on this host",
-                 chain),
-             "let it accept them: `divert on` says which mark they carry"));
+  for (const FilterObstacle& o : f.divert->obstacles) {
+    const std::string insert = fmt::format("{}", fmt::join(o.insert, "; "));
+    const std::string advice = fmt::format("before `divert on`: {} (after `divert off`, to take that out again: {})",
+                                           insert, fmt::join(o.remove, "; "));
+    all.push_back(o.certain
+                      ? fail(fmt::format("the packet filter's chain \"{}\" drops diverted sessions, which end on this "
+                                         "host: `divert on` refuses",
+                                         o.chain),
+                             advice)
+                      : warn(fmt::format("the rules of the packet filter's chain \"{}\" do not tell whether diverted "
+                                         "sessions pass, which end on this host",
+                                         o.chain),
+                             advice));
+  }
   return all;
 }
 

@@ -8,6 +8,7 @@
 
 #include "capture/session.h"
 #include "config/settings.h"
+#include "proxy/divert/packet_filter.h"
 #include "proxy/probe/probe.h"
 
 namespace smtpscope {
@@ -54,9 +55,9 @@ struct NftFact {
 
 /// What `divert on` would do, or why it would not.
 struct DivertFact {
-  std::string error;                     ///< why not; empty: it would work
-  std::vector<std::string> changes;      ///< of kernel settings, as "NAME = VALUE"
-  std::vector<std::string> drop_chains;  ///< packet filters of others that drop what they do not know
+  std::string error;                      ///< why not; empty: it would work
+  std::vector<std::string> changes;       ///< of kernel settings, as "NAME = VALUE"
+  std::vector<FilterObstacle> obstacles;  ///< packet filters of others that drop, or may drop, what is diverted
 };
 
 struct ResolverFact {

@@ -215,7 +215,7 @@ void read_diversion(DoctorFacts& facts, const ResolvedNames& names) {
   }
   for (const ChangedSetting& s : preview->state.settings)
     if (read_kernel_setting(s.name) != s.during) fact.changes.push_back(s.name + " = " + s.during);
-  if (const auto host = inspect_host()) fact.drop_chains = host->drop_chains;
+  fact.obstacles = preview->obstacles;
   for (Command command : preview->on) {
     if (command.words[0] != "nft") continue;
     command.words.insert(command.words.begin() + 1, "-c");  // the kernel takes it, and then forgets it

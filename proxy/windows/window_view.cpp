@@ -31,14 +31,6 @@ const char* verdict_words(Verdict v) {
                                    : "unknown";
 }
 
-std::string cause_words(const std::string& by) {
-  return by == "time"            ? "its time is over"
-         : by == "count"         ? "all its sessions have come"
-         : by == "hand"          ? "it was closed"
-         : by == "configuration" ? "the configuration asks for something else now"
-                                 : "the proxy died when it ended it";
-}
-
 /// Most frequent first.
 std::vector<std::pair<std::string, WindowTally::Code>> by_frequency(const WindowTally& tally) {
   std::vector<std::pair<std::string, WindowTally::Code>> codes(tally.codes.begin(), tally.codes.end());
@@ -127,6 +119,14 @@ std::string codes_text(const json& w) {
 }
 
 }  // namespace
+
+std::string cause_words(const std::string& ended_by) {
+  return ended_by == "time"            ? "its time is over"
+         : ended_by == "count"         ? "all its sessions have come"
+         : ended_by == "hand"          ? "it was closed"
+         : ended_by == "configuration" ? "the configuration asks for something else now"
+                                       : "the proxy died when it ended it";
+}
 
 std::vector<std::pair<int64_t, int64_t>> listened_spans(const std::vector<RecordingWindow>& log,
                                                         const StoredWindow& stored, int64_t now_us) {

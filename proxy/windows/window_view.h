@@ -33,6 +33,9 @@ std::vector<std::pair<int64_t, int64_t>> listened_spans(const std::vector<Record
 /// when the proxy never listened.
 std::vector<std::string> absent_entries(const WindowFacts& facts);
 
+/// In words, of StoredWindow::ended_by: "it was closed".
+std::string cause_words(const std::string& ended_by);
+
 /// An object of smtpscope.debug-window/1 (docs/WINDOWS.md).
 nlohmann::ordered_json window_json(const WindowFacts& facts);
 

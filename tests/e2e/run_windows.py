@@ -367,6 +367,41 @@ def fuzz(scope, figures, body, number):
         scope.window("close", each)
 
 
+async def one_in_charge(scope, gateway):
+    """A second process is not started beside one that takes connections; one that drains or hangs is no hindrance, and what it
+    finds in its place when it wakes up is told, and taken back once it is dead."""
+    other = Smtpscope(scope.binary, gateway.port, scope.store, args=("--drain", "1s"))
+    status, _, err = scope.cli(*other.command[1:], check=False)
+    assert status == 1 and f"process {scope.process.pid} is running with the store" in err, (status, err)
+    assert f"kill -USR2 {scope.process.pid}" in err and "--store" in err, err
+    scope.windows()
+    scope.signal(signal.SIGSTOP)
+    try:
+        await asyncio.to_thread(other.start)
+    finally:
+        scope.signal(signal.SIGCONT)
+    await scope.wait_log("another process runs with this store")
+    assert set(scope.windows()) == {"config"}, "the one that was started last is asked"
+    other.kill()
+    deadline = time.monotonic() + 20
+    while scope.cli("window", "list", "--store", scope.store, check=False)[0] != OK:
+        assert time.monotonic() < deadline, scope.log()
+        await asyncio.sleep(0.1)
+    assert not scope.windows()
+    # As in a restart by a service manager that does not wait for the last session.
+    reader, writer = await asyncio.open_connection("127.0.0.1", scope.port)
+    await reader.readline()
+    scope.signal(signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while (await asyncio.to_thread(scope.ask, "GET", "/readyz"))[0] == 200:
+        assert time.monotonic() < deadline, scope.log()
+    await asyncio.to_thread(other.start)
+    writer.close()
+    assert await asyncio.to_thread(scope.process.wait, 30) == 0
+    assert set(scope.windows()) == {"config"}
+    other.stop()
+
+
 def unreachable(scope, folder):
     """Nobody there: 5, and what to check. What is wrong in itself is said first."""
     for words in (("open", "--sender", "127.0.0.1"), ("list",), ("close",), ("close", "1")):
@@ -424,6 +459,8 @@ async def run(options, folder, figures):
         unreachable(scope, folder)
         scope.start()
         assert not scope.windows()
+        await one_in_charge(scope, gateway)
+        scope.start()
         scope.signal(signal.SIGTERM)
         scope.process.wait(30)
         assert not (scope.store / "control.sock").exists(), "the socket outlived a proxy that stopped in good order"

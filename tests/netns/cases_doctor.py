@@ -172,15 +172,43 @@ def doctor_of_faults(c, here):
     c.net.run("middle", "ip", "link", "set", "eth2", "mtu", "1400")
     c.net.run("middle", "nft", "-f", "-", input="table inet wall { chain in { type filter hook input priority 0; policy drop; "
               "ct state established,related accept; }\n}")
-    found = here.doctor("--no-probe")
+    found = here.doctor("--no-probe", status=1)
     assert found["kernel"][0]["result"] == "ok" and found["programs"][0]["result"] == "ok", found["kernel"]
     assert "net/ipv4/conf/eth1/forwarding = 1" in found["divert"][0]["says"], found["divert"]
-    assert "\"inet wall in\" drops" in found["divert"][1]["says"], found["divert"]
+    wall = found["divert"][1]
+    assert wall["result"] == "failed" and "\"inet wall in\" drops" in wall["says"], wall
+    # What it advises is what helps.
+    c.net.run("middle", "sh", "-c", wall["advice"].split("before `divert on`: ")[1].split(" (after")[0])
+    found = here.doctor("--no-probe")
+    assert len(found["divert"]) == 1, found["divert"]
     assert found["mtu"][0]["facts"] == {"to_gateway": 1400, "to_senders": 1500} and found["mtu"][0]["result"] == "warning", found["mtu"]
     assert [r["result"] for r in found["routes"]] == ["ok", "ok"], found["routes"]
-    assert "smtpscope" not in c.net.run("middle", "nft", "list", "ruleset").stdout, "doctor has left something"
+    assert "table inet smtpscope" not in c.net.run("middle", "nft", "list", "ruleset").stdout, "doctor has left something"
     c.net.run("middle", "ip", "route", "add", "blackhole", "10.88.1.10/32")
     assert here.doctor("--no-probe", status=1)["routes"][1]["result"] == "failed"
 
 
-ROUTED = (view_at_start, view_of_no_gateway, doctor_of_a_sound_host, doctor_of_faults)
+@with_host
+def doctor_without_ipv6(c, here):
+    """IPv6 that is switched off: doctor says what to leave out, and without that `divert on` works."""
+    host = "fd88:2::25"
+    here.settings.update(listeners=[{"address": f"{any_host}:10025", "accept": "tproxy"} for any_host in ("0.0.0.0", "[::]")],
+                         gateway={"present": "sender"}, divert={"destinations": [GATEWAY, host]})
+    here.settings["capture"]["senders"].append("fd88:1::10")
+    here.save()
+    c.net.set("middle", "net.ipv6.conf.all.disable_ipv6", 1)
+    found = here.doctor("--no-probe", status=1)
+    assert "would refuse: IPv6 is switched off" in found["divert"][0]["says"], found["divert"]
+    done = c.net.run("middle", c.binary, "divert", "on", "--config", here.config, check=False)
+    assert done.returncode == 1 and "leave out the \"[::]\" listener" in done.stderr, done.stderr
+    here.settings["listeners"].pop()
+    here.settings["capture"]["senders"].pop()
+    here.settings["divert"]["destinations"].pop()
+    here.save()
+    assert here.doctor("--no-probe")["divert"][0]["result"] == "ok"
+    done = c.net.run("middle", c.binary, "divert", "on", "--config", here.config, check=False)
+    assert done.returncode == 5, done.stderr  # it is on, and nobody listens yet
+    c.net.run("middle", c.binary, "divert", "off")
+
+
+ROUTED = (view_at_start, view_of_no_gateway, doctor_of_a_sound_host, doctor_of_faults, doctor_without_ipv6)

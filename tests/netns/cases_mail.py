@@ -118,6 +118,7 @@ def sessions_in_progress(c):
     stdout, stderr = c.inline.divert("off", "--wait", "0s", status=1)
     assert "1 diverted session is still in progress" in stderr, stdout + stderr
     assert c.inline.status()["state"] == "unfinished"
+    assert "senders: none any more; sessions in progress" in c.inline.divert("status", status=1)[0]
     diverted[0].finish()
     c.inline.divert("off")
     c.inline.configure()
@@ -236,13 +237,13 @@ def windows_divert(c):
     assert c.inline.status()["senders"] == 0 and not c.inline.status()["differences"], c.inline.status()
     mail = send(c.net, captured)
     seen_by_gateway(c.postfix, mail.address)
-    # `divert on` alone takes what the store has; the kernel forgets it on time, whoever is alive.
+    # `divert on` takes the windows that are open, no more; the kernel forgets it on time, whoever is alive.
     opened, _ = c.inline.window("open", "--sender", stranger, "--for", "15s")
     c.inline.divert("on")
-    assert c.inline.status()["senders"] == before
+    assert c.inline.status()["senders"] == 1 and not c.inline.status()["differences"], c.inline.status()
     c.inline.kill()
     deadline = time.monotonic() + 60
-    while c.inline.status()["senders"] != before - 1:
+    while c.inline.status()["senders"]:
         assert time.monotonic() < deadline, c.inline.status()
         time.sleep(0.2)
     assert len(c.inline.transcripts(2)) == 2
@@ -355,6 +356,74 @@ def proxy_diverts_windows(c):
     assert not c.inline.status()["differences"], c.inline.status()
 
 
+def on_reloads(c):
+    """`divert on` has the running proxy load the file, so that whom it diverts is recorded; refused, nothing changes."""
+    stranger, captured = c.net.sender(OUTSIDE), c.net.sender(CAPTURED)
+    c.inline.configure(senders=[captured], exclude=[])
+    c.inline.start()
+    assert "has loaded" in c.inline.divert("on")[1]
+    c.inline.configure(senders=[captured, stranger], exclude=[])
+    assert "the running proxy records others than" in c.inline.divert("status", status=1)[0]
+    c.inline.divert("on")
+    state = c.inline.status()
+    assert state["senders"] == 2 and not state["differences"] and state["windows"] == ["config"], state
+    send(c.net, stranger)
+    assert c.inline.transcripts(1)[0]["sender"]["ip"] == stranger
+    before = c.net.run("middle", "nft", "-s", "list", "ruleset").stdout
+    c.inline.config.write_text(c.inline.config.read_text().replace('"senders"', '"sesions": 1, "senders"'))
+    assert "did you mean" in c.inline.divert("on", status=78)[1]
+    assert c.net.run("middle", "nft", "-s", "list", "ruleset").stdout == before
+    # What the proxy alone refuses, here because it is about to end with its last session.
+    c.inline.configure(senders=[captured], exclude=[])
+    c.inline.config.write_text(c.inline.config.read_text().replace('"drain": "1s"', '"drain": "30s"'))
+    c.inline.divert("on")
+    before = c.net.run("middle", "nft", "-s", "list", "ruleset").stdout
+    mail = Mail(c.net, captured).envelope()
+    c.inline.process.terminate()
+    deadline = time.monotonic() + 10
+    while "stopping" not in c.inline.log():
+        assert time.monotonic() < deadline, c.inline.log()
+        time.sleep(0.05)
+    _, said = c.inline.divert("on", status=1)
+    assert "the proxy is stopping; nothing was changed" in said, said
+    assert c.net.run("middle", "nft", "-s", "list", "ruleset").stdout == before
+    mail.finish()
+
+
+def no_window_open(c):
+    """Whoever is not recorded is not to be diverted: `status` says so with 1, and `on` refuses; time, count and hand are told
+    apart, and opening a window is what helps."""
+    captured = c.net.sender(CAPTURED)
+    c.inline.configure(senders=[captured], exclude=[], sessions=1)
+    c.inline.start()
+    c.inline.divert("on")
+    send(c.net, captured)
+    c.inline.transcripts(1)
+    until(lambda: captured not in diverted(c), lambda: diverted(c) + c.inline.log())
+    stdout, _ = c.inline.divert("status")
+    assert "no window is open (the last, config, ended at" in stdout and "smtpscope window open" in stdout, stdout
+    c.net.run("middle", "nft", "add", "element", "inet", "smtpscope", "capture4", f"{{ {captured} }}")  # a proxy that may not
+    stdout, _ = c.inline.divert("status", status=1)
+    assert "no window is open: nobody is recorded" in stdout and "smtpscope window open" in stdout, stdout
+    before = c.net.run("middle", "nft", "-s", "list", "ruleset").stdout
+    _, said = c.inline.divert("on", status=1)
+    assert "all its sessions have come" in said and "smtpscope window open" in said, said
+    assert c.net.run("middle", "nft", "-s", "list", "ruleset").stdout == before
+    opened, _ = c.inline.window("open", "--sender", captured, "--for", "1h")
+    c.inline.divert("status")
+    send(c.net, captured)
+    c.inline.transcripts(2)
+    c.inline.window("close", opened["id"])
+    stdout, _ = c.inline.divert("status")
+    assert "it was closed" in stdout and "nobody is diverted" in stdout and "time is over" not in stdout, stdout
+    assert "divert on" not in stdout, stdout
+    assert "it was closed" in c.inline.divert("on", status=1)[1]
+    c.inline.window("open", "--sender", captured, "--for", "1s")
+    time.sleep(3)
+    stdout, _ = c.inline.divert("status")
+    assert "its time is over" in stdout and "nobody is diverted" in stdout, stdout
+
+
 ROUTED = (captured_are_recorded, strangers_pass_by, one_port_twice, sessions_in_progress, window_ends_without_us, windows_divert,
-          names_divert, proxy_diverts_windows, killed_under_load, not_ours)
+          on_reloads, no_window_open, names_divert, proxy_diverts_windows, killed_under_load, not_ours)
 BRIDGED = (captured_are_recorded, strangers_pass_by, sessions_in_progress, not_ours)

@@ -1,5 +1,6 @@
 """What `divert off` leaves is byte for byte what was there before `divert on`, in every order, wherever it was killed."""
 import json
+from pathlib import Path
 
 from mail import send
 from shim import Shim
@@ -16,13 +17,20 @@ def same(c, before, what):
     assert state["state"] == "off" and not state["differences"], (what, state)
 
 
+def nothing_behind():
+    """No record, and no folder for it; but for those of other namespaces."""
+    folder = Path("/run/smtpscope-divert")
+    assert not folder.exists() or any(folder.iterdir()), "an empty folder stays behind"
+
+
 def run_orders(c, before):
     for order in ORDERS:
         for step in order:
-            c.inline.divert(step, status=None if step == "status" else 0)
+            c.inline.divert(step, status=None if step == "status" else -1)
             if step == "on":
                 assert differences(before, snapshot(c.net)), "nothing was changed"
         same(c, before, order)
+        nothing_behind()
 
 
 def every_order(c):
@@ -123,13 +131,24 @@ def what_it_says(c):
     before = snapshot(c.net)
     stdout, _ = c.inline.divert("print")
     commands = json.loads(c.inline.divert("print", "--json")[0])
-    assert "nft -j -f -" in stdout and commands["on"][-1]["input"]["nftables"], stdout
+    assert "nft -f -" in stdout and "tproxy ip to :" in stdout and commands["on"][-1]["input"]["nftables"], stdout
     same(c, before, "print")
     c.inline.divert("status")
-    c.inline.divert("on")
+    stdout, stderr = c.inline.divert("on", status=5)
+    assert "no proxy listens" in stderr and "nobody listens" in stdout, stderr + stdout
     c.inline.divert("status", status=5)
     c.inline.start()
     c.inline.divert("status")
+    c.inline.divert("on", status=0)
+    status = c.inline.status()
+    assert status["intent"]["ipv4"]["listener"] == f"0.0.0.0:{c.inline.port}" and status["intent"]["ipv6"]["listener"].startswith("[::]:")
+    assert status["diverted"] == {"senders": ["10.88.1.10/31", "fd88:1::10/127"], "destinations": ["10.88.2.25", "fd88:2::25"]}, status
+    c.inline.configure(window="1740s", senders="any", exclude=[])
+    c.inline.divert("on")
+    stdout, _ = c.inline.divert("status")
+    assert "\nsenders: any\nfor another 29 min, until 2" in stdout and "port 25 of 10.88.2.25, fd88:2::25\n" in stdout, stdout
+    c.inline.configure()
+    c.inline.divert("on")
     assert all(f["answered"] for f in c.inline.status()["listening"].values()), c.inline.status()
     c.net.run("middle", "ip", "-6", "rule", "del", "priority", c.inline.status()["rule_priority"])
     assert c.inline.status()["differences"] == ["the IPv6 policy rule is missing"], c.inline.status()
@@ -156,6 +175,68 @@ def what_it_says(c):
     same(c, before, "what was refused")
 
 
+def print_is_on(c):
+    """What `print` shows for people does the same as `divert on`, run by hand, and its second half undoes it."""
+    foreign(c.net, forwarding=False)
+    before = snapshot(c.net)
+    on, off = c.inline.divert("print")[0].split("\n\n")
+    c.inline.divert("on")
+    by_us = snapshot(c.net)
+    c.inline.divert("off")
+    c.net.run("middle", "sh", "-e", "-c", on)
+    found = differences(by_us, snapshot(c.net))
+    assert not found, found[:8]
+    c.net.run("middle", "sh", "-e", "-c", off)
+    same(c, before, "print, run by hand")
+
+
+WALL = """
+table inet wall {
+  chain in { type filter hook input priority 0; policy drop;
+    iifname "lo" accept
+    meta l4proto ipv6-icmp accept
+    ct state established,related accept
+  }
+  chain out { type filter hook output priority 0; policy drop;
+    oifname "lo" accept
+    meta l4proto ipv6-icmp accept
+    ct state established,related accept
+  }
+}
+"""
+
+
+def walled(c):
+    """Where the packet filter would drop what is diverted, `on` refuses and says which rules to insert; with these all is well,
+    and they can be taken out again as told. With --force it diverts all the same."""
+    c.net.run("middle", "nft", "-f", "-", input=WALL)
+    before = snapshot(c.net)
+    _, said = c.inline.divert("on", status=1)
+    assert '"inet wall in" drops' in said and '"inet wall out" drops' in said and "--force" in said, said
+    same(c, before, "refused")
+    filters = json.loads(c.inline.divert("print", "--json")[0])["filters"]
+    for one in filters:
+        assert one["drops"] and all(command in said for command in one["insert"] + one["remove"]), (one, said)
+        for command in one["insert"]:
+            c.net.run("middle", "sh", "-c", command)
+    assert not json.loads(c.inline.divert("print", "--json")[0])["filters"]
+    c.inline.start()
+    said = c.inline.divert("on")[1]
+    assert "inet wall" not in said and not c.inline.status()["warnings"], said
+    for version in (4, 6):
+        send(c.net, c.net.sender(CAPTURED, version))
+    c.inline.transcripts(2)
+    c.inline.divert("off")
+    for one in filters:
+        for command in one["remove"]:
+            c.net.run("middle", "sh", "-c", command)
+    same(c, before, "walled")
+    assert '"inet wall in" drops' in c.inline.divert("on", "--force")[1]
+    assert len(c.inline.status()["warnings"]) == 2, c.inline.status()
+    c.inline.divert("off")
+    same(c, before, "forced")
+
+
 def bridge_restored(c):
     """The same on a bridge whose frames were not filtered before."""
     c.net.set("middle", "net.bridge.bridge-nf-call-iptables", 0)
@@ -174,5 +255,5 @@ def bridge_restored(c):
     same(c, before, "bridge")
 
 
-ROUTED = (every_order, amid_others, killed_anywhere, all_or_nothing, what_it_says)
-BRIDGED = (bridge_restored,)
+ROUTED = (every_order, amid_others, killed_anywhere, all_or_nothing, print_is_on, walled, what_it_says)
+BRIDGED = (print_is_on, bridge_restored)

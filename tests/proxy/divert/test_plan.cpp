@@ -5,6 +5,7 @@
 
 #include "config/loader.h"
 #include "proxy/divert/kernel_settings.h"
+#include "proxy/divert/nft_text.h"
 #include "proxy/divert/ruleset.h"
 #include "proxy/divert/sender_follower.h"
 #include "tests/catch.h"
@@ -76,11 +77,18 @@ TEST_CASE("numbers that others use are found, and others are chosen") {
   // 0x1000000 set by nft, 0x2000000 cleared by its complement, 0x4000000 by iptables, 0x8000000 looked at by a rule
   CHECK(facts.mark_bits == (0x1000000 | 0x2000000 | 0x4000000 | 0x8000000 | 0xFF));
   CHECK(facts.tracks);
-  CHECK(facts.drop_chains == std::vector<std::string>{"inet fw in"});
+  CHECK(filter_obstacles(facts.filters, 0x10000000, 25, {true, true}).size() == 1);
   CHECK_FALSE(facts.has_inet_table);
   const auto numbers = free_numbers(facts);
   REQUIRE(numbers);
   CHECK(*numbers == DivertNumbers{0x10000000, 25027, 999, 25026});
+}
+
+TEST_CASE("a bit that others only accept, as we advise, is free") {
+  const std::string rule = R"({"nftables": [{"rule": {"family": "inet", "table": "fw", "chain": "in", "expr": [
+      {"match": {"op": "==", "left": {"&": [{"meta": {"key": "mark"}}, 16777216]}, "right": 16777216}}, {"accept": null}]}}]})";
+  const std::string saved = "-A INPUT -m mark --mark 0x1000000/0x1000000 -j ACCEPT\n";
+  CHECK(free_numbers(facts_of({{"", ""}, {"", ""}, rule, saved, 0}))->mark == 0x1000000);
 }
 
 TEST_CASE("an empty host gets the usual numbers, without a conntrack zone") {
@@ -174,6 +182,18 @@ TEST_CASE("which settings have to be changed") {
         "br0 is no bridge of this host");
 }
 
+TEST_CASE("IPv6 that is switched off is told before anything is done, and only where it is wanted") {
+  const HostFacts facts = facts_of(listing());
+  const auto refusal = [&](const KernelSettings& now) { return needed_settings(intent(), now, facts).error(); };
+  CHECK(needed_settings(intent(), {{kForwardAllV6, "1"}, {"net/ipv6/conf/lo/disable_ipv6", "0"}}, facts));
+  CHECK(refusal({{kForwardAllV6, "1"}, {"net/ipv6/conf/lo/disable_ipv6", "1"}}).find("the \"[::]\" listener") !=
+        std::string::npos);
+  CHECK(refusal({}).starts_with("IPv6 is switched off"));  // ipv6.disable=1
+  DivertIntent v4 = intent();
+  v4.families[1].listen_port = 0;
+  CHECK(needed_settings(v4, {}, facts));
+}
+
 TEST_CASE("the mark is set behind tproxy, so that nobody's absence marks nothing; a SYN alone is diverted") {
   const json ruleset = json::parse(divert_ruleset(intent(), state(), ""));
   size_t diverting = 0;
@@ -245,6 +265,38 @@ TEST_CASE("the sets are changed where they hold others than they should, and onl
   CHECK(ruleset["nftables"][0].contains("create"));  // fails, and all with it, behind `off`
   CHECK(text.find("capture4") != std::string::npos);
   CHECK(text.find("capture6") == std::string::npos);
+}
+
+TEST_CASE("a ruleset is shown as a person writes it") {
+  DivertIntent one = intent(R"(, "divert": {"destinations": ["10.0.0.1"]})");
+  one.families[0].listen_ip = "127.0.0.1";
+  DivertState s = state();
+  s.numbers.zone = 0;
+  CHECK(nft_text(divert_ruleset(one, s, "")) == R"(table inet smtpscope
+delete table inet smtpscope
+table inet smtpscope {
+  set capture4 {
+    type ipv4_addr; flags interval, timeout;
+    elements = { 10.2.3.0-10.2.3.255 timeout 1800s }
+  }
+  set gateway4 {
+    type ipv4_addr; flags interval;
+    elements = { 10.0.0.1 }
+  }
+  chain divert {
+    type filter hook prerouting priority -90; policy accept;
+    tcp dport 25 tcp flags & (syn | ack) != syn socket wildcard 1 accept
+    tcp dport 25 tcp flags & (syn | ack) != syn socket transparent 1 meta mark set meta mark | 0x2000000 accept
+    tcp sport 25 tcp flags & (syn | ack) != syn socket transparent 1 meta mark set meta mark | 0x2000000 accept
+    meta iifname != "lo" ip saddr @capture4 ip daddr @gateway4 tcp dport 25 tcp flags & (fin | syn | rst | ack) == syn fib daddr type != local tproxy ip to 127.0.0.1:25 meta mark set meta mark | 0x2000000 accept
+  }
+}
+)");
+  CHECK(readable(nft(remove_ruleset(true))).shell() ==
+        "nft -f - <<'END'\ntable inet smtpscope\ndelete table inet smtpscope\ntable bridge smtpscope\ndelete table "
+        "bridge smtpscope\nEND");
+  const Command other{{"ip", "rule"}, {}};
+  CHECK(readable(other) == other);
 }
 
 TEST_CASE("a record is read back as it was written, and nothing else is") {

@@ -83,7 +83,7 @@ TEST_CASE("what only a diversion needs fails with tproxy and is skipped without"
   }
   DoctorFacts f = healthy(kTproxy);
   f.divert->changes = {"net/ipv4/conf/eth0/forwarding = 1"};
-  f.divert->drop_chains = {"inet filter input"};
+  f.divert->obstacles = {{"inet filter input", false, {"nft insert"}, {"nft delete"}}};
   CHECK(of(f, "divert").size() == 2);
   CHECK(worst(f, "divert") == Health::warning);
   f.divert.reset();
