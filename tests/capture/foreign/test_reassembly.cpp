@@ -129,6 +129,12 @@ TEST_CASE("one side only, either of them") {
     CHECK(t.verdict == Verdict::unknown);
     CHECK_FALSE(t.complete);
     CHECK(t.summary.find(side == '\x07' ? "sender's side" : "gateway's side") != std::string::npos);
+    // The side that was heard acknowledges more and more, from a number on that tells nothing.
+    const Transcript late = one({heard.begin() + 1, heard.end()});
+    for (const Transcript* each : {&t, &late}) {
+      CHECK(each->capture.gaps == 0);
+      CHECK((side == '\x07' ? each->gateway_stream.bytes : each->sender_stream.bytes) == 0);
+    }
   }
 }
 
@@ -174,6 +180,61 @@ TEST_CASE("a port that is used again is a new session, with one SYN or several")
   CHECK(found[0].verdict == Verdict::unknown);
   CHECK(found[0].summary.find("port was used again") != std::string::npos);
   CHECK(found[1].verdict == Verdict::delivered);
+}
+
+TEST_CASE("what crossed a RST was said, and comes behind it") {
+  Talk talk;
+  talk.open().gateway("220 gw.example ESMTP\r\n").sender("QUIT\r\n").add(0, kRst);
+  talk.gateway("221 bye\r\n").gateway("ever heard?\r\n");
+  CHECK(said(one(talk.packets)) ==
+        std::vector<std::string>{"G 220 gw.example ESMTP", "S QUIT", "S rst", "G 221 bye", "G ever heard?"});
+  talk.packets.erase(talk.packets.end() - 2);  // of what may not have been sent there is no gap
+  const Transcript t = one(talk.packets);
+  CHECK(t.capture.gaps == 0);
+  CHECK(said(t).back() == "S rst");
+}
+
+TEST_CASE("an ACK that was captured before the bytes that it acknowledges, and these in disorder, make no gap") {
+  std::array<size_t, 3> order{0, 1, 2};
+  do {
+    Talk talk;
+    talk.open().gateway("220 gw.example ESMTP\r\n");
+    const std::array<std::string, 3> pieces{"EHLO ", "a.exam", "ple\r\n"};
+    std::vector<Packet> packets;
+    for (const std::string& piece : pieces) {
+      packets.push_back(talk.make(0, kAck, talk.next[0], piece));
+      talk.next[0] += static_cast<uint32_t>(piece.size());
+    }
+    talk.add(1, kAck);
+    for (const size_t each : order) talk.packets.push_back(packets[each]);
+    talk.gateway("250 gw.example\r\n");
+    const Transcript t = one(talk.packets);
+    CHECK(t.capture.gaps == 0);
+    CHECK(said(t) == std::vector<std::string>{"G 220 gw.example ESMTP", "S EHLO a.example", "G 250 gw.example"});
+  } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_CASE("a FIN that overtook bytes has the time of its packet") {
+  Talk talk;
+  talk.open().gateway("220 gw.example ESMTP\r\n").sender("QUIT\r\n");
+  const uint32_t at = talk.next[1];
+  talk.packets.push_back(talk.make(1, kFin | kAck, at + 9, ""));
+  const int64_t left_us = talk.now_us - talk.packets[0].at_us;
+  talk.now_us += 300'000;
+  talk.packets.push_back(talk.make(1, kAck, at, "221 bye\r\n"));
+  const Transcript t = one(talk.packets);
+  CHECK(said(t) == std::vector<std::string>{"G 220 gw.example ESMTP", "S QUIT", "G 221 bye", "G fin"});
+  CHECK(t.events.back().at_us == left_us);
+}
+
+TEST_CASE("an acknowledgment of what nobody can have sent counts for nothing") {
+  Talk talk;
+  talk.next = {4'000'000'000, 4'100'000'000};
+  talk.session();
+  for (size_t i = 2; i < talk.packets.size(); ++i) talk.packets[i].bytes.replace(20 + 8, 4, std::string(4, '\0'));
+  const Transcript t = one(talk.packets);
+  CHECK(said(t) == whole());
+  CHECK(t.capture.gaps == 0);
 }
 
 TEST_CASE("SMTP is found on any port by what is said, and nothing else is") {
