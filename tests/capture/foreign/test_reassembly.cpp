@@ -237,6 +237,78 @@ TEST_CASE("an acknowledgment of what nobody can have sent counts for nothing") {
   CHECK(t.capture.gaps == 0);
 }
 
+TEST_CASE("packets of a session that is over are no new one") {
+  for (const bool reset : {false, true}) {
+    Talk talk;
+    talk.open().gateway("220 gw.example ESMTP\r\n").sender("QUIT\r\n");
+    const uint32_t at = talk.next[1];
+    if (reset)
+      talk.add(0, kRst);
+    else
+      talk.gateway("221 bye\r\n").fins();
+    for (const int64_t seconds : {1, 3, 6, 12, 24}) {
+      talk.now_us += seconds * 1'000'000;
+      talk.packets.push_back(talk.make(1, kAck, at, "221 bye\r\n"));
+      talk.packets.push_back(talk.make(0, kRst, talk.next[0], ""));
+    }
+    CAPTURE(reset);
+    const Transcript t = one(talk.packets);
+    CHECK(t.verdict == Verdict::no_mail);
+    CHECK(t.gateway_stream.bytes == 31);
+  }
+  // One that nothing was said in is over, too.
+  Talk scan;
+  scan.open().add(0, kRst).gateway("220 gw.example ESMTP\r\n");
+  CHECK(one(scan.packets).verdict == Verdict::no_mail);
+}
+
+TEST_CASE("a port that is used again is a new session also if its SYN was not captured") {
+  Talk first, second;
+  first.session();
+  second.next = {777'000'000, 888'000'000};
+  second.now_us = first.now_us + 30'000'000;
+  second.session();
+  for (const size_t missing : {size_t{1}, size_t{3}}) {
+    auto packets = first.packets;
+    packets.insert(packets.end(), second.packets.begin() + static_cast<std::ptrdiff_t>(missing), second.packets.end());
+    const auto found = analyzed(pcap(packets));
+    REQUIRE(found.size() == 2);
+    for (const Transcript& t : found) CHECK(said(t) == whole());
+  }
+}
+
+TEST_CASE("sessions are numbered by their first packets, whichever speaks first") {
+  Talk silent(40001), quick(40002);
+  silent.open();
+  quick.now_us = silent.now_us;
+  quick.next = {77'000, 88'000};
+  quick.session();
+  silent.now_us = quick.now_us;
+  silent.gateway("220 gw.example ESMTP\r\n").sender("QUIT\r\n").gateway("221 bye\r\n").fins();
+  auto packets = silent.packets;
+  packets.insert(packets.begin() + 3, quick.packets.begin(), quick.packets.end());
+  const auto found = analyzed(pcap(packets));
+  REQUIRE(found.size() == 2);
+  for (const Transcript& t : found) CHECK(t.session.icid == (t.session.sender.port == 40001 ? 1 : 2));
+}
+
+TEST_CASE("a session of which an ACK was captured first begins with it, wherever that stands in the stream") {
+  Talk talk;
+  talk.session();
+  const Transcript t = one({talk.packets.begin() + 2, talk.packets.end()});
+  CHECK(t.session.started_us == talk.packets[2].at_us);
+  CHECK(said(t) == whole());
+  Talk probed;
+  probed.packets.push_back(probed.make(0, kAck, probed.next[0] - 1, ""));
+  probed.packets.push_back(probed.make(1, kAck, probed.next[1], ""));
+  probed.sender("QUIT\r\n").gateway("221 bye\r\n").fins();
+  const Transcript late = one(probed.packets);
+  CHECK(late.session.started_us == probed.packets[0].at_us);
+  CHECK(late.capture.gaps == 0);
+  CHECK(said(late) == std::vector<std::string>{"S QUIT", "G 221 bye", "S fin", "G fin"});
+  CHECK(analyzed(pcap(Talk().add(0, kAck).fins().packets)).empty());
+}
+
 TEST_CASE("SMTP is found on any port by what is said, and nothing else is") {
   CHECK(said(one(Talk(40000, 10025).session().packets)) == whole());
   CHECK(
