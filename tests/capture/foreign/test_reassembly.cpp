@@ -320,6 +320,15 @@ TEST_CASE("SMTP is found on any port by what is said, and nothing else is") {
   CHECK(one(Talk().open().sender("GET / HTTP/1.1\r\n\r\n").gateway("220 gw\r\n").fins().packets).verdict ==
         Verdict::breakdown);
   CHECK(one(Talk(40000, 465).open().sender("\x16\x03\x01\x02").packets).tls.has_value());
+  CHECK(analyzed(pcap(Talk(40000, 21).open().gateway("220 smtp.a.example FTP\r\n").sender("USER x\r\n").packets))
+            .empty());
+  CHECK(one(Talk(40000, 26).open().gateway("220 ftp.a.example ESMTP\r\n").sender("EHLO x\r\n").packets).events.size() ==
+        3);
+  // A port above 1023 may be that of a client of something else.
+  const auto web = Talk(2525, 80).sender("GET / HTTP/1.1\r\n").gateway("HTTP/1.1 200\r\n").packets;
+  CHECK(analyzed(pcap(web)).empty());
+  const auto relay = Talk(40000, 2525).sender("RSET\r\n").gateway("250 ok\r\n").packets;
+  CHECK(one(relay).session.sender.port == 40000);
   const auto packets = Talk(40000, 10025).session().packets;  // no SYN, no known port: the greeting tells who is who
   const Transcript t = one({packets.begin() + 3, packets.end()});
   CHECK(t.session.sender.port == 40000);
