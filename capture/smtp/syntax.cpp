@@ -87,8 +87,14 @@ Verb parse_verb(std::string_view line) {
 }
 
 std::string parse_path(std::string_view line) {
-  const size_t colon = line.find(':');
-  std::string_view rest = skip_blanks(colon == std::string_view::npos ? std::string_view{} : line.substr(colon + 1));
+  std::string_view rest = skip_blanks(line);
+  rest.remove_prefix(std::min(rest.size(), rest.find_first_of(" \t")));
+  rest = skip_blanks(rest);
+  for (const std::string_view word : {"FROM", "TO"})
+    if (starts_with_nocase(rest, word) && rest.find_first_of(" \t:<", word.size()) == word.size())
+      rest.remove_prefix(word.size());
+  rest = skip_blanks(rest);
+  if (rest.starts_with(':')) rest = skip_blanks(rest.substr(1));
   if (!rest.empty() && rest.front() == '<') {
     bool quoted = false;
     for (size_t i = 1; i < rest.size(); ++i) {

@@ -15,7 +15,8 @@ namespace smtpscope {
 /// The verb of a command line. Leading blanks are skipped, case does not matter; Verb::none for a blank line.
 Verb parse_verb(std::string_view line);
 
-/// What a MAIL or RCPT line names: the text between < and >, else the first word behind the colon.
+/// What a MAIL or RCPT line names: the text between < and >, else the first word behind FROM or TO and their colon,
+/// which some senders leave out.
 std::string parse_path(std::string_view line);
 
 /// SIZE=n of a MAIL line (RFC 1870), none if absent or no number.

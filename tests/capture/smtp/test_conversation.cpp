@@ -109,6 +109,17 @@ TEST_CASE("bytes in disorder") {
   CHECK(has(settle({G("220 gw\r\n"), S("\r\n"), S("QUIT\r\n"), G("221 bye\r\n")}), "code=221 answers=3"));
 }
 
+TEST_CASE("a path is found without its colon") {
+  for (const char* mail : {"MAIL FROM:<a@b>", "MAIL FROM a@b", "mail from <a@b>", "MAIL FROM: a@b SIZE=5",
+                           "MAIL\tFROM :<a@b>", "MAIL a@b", "MAIL <a@b>"})
+    CHECK(parse_path(mail) == "a@b");
+  CHECK(parse_path("RCPT TO <@h:x@y>") == "@h:x@y");
+  CHECK(parse_path("RCPT tom@y") == "tom@y");
+  CHECK(parse_path("RCPT to-x@y") == "to-x@y");
+  CHECK(parse_path("MAIL FROM:<>").empty());
+  CHECK(parse_path("MAIL").empty());
+}
+
 TEST_CASE("lines and bodies of any size keep memory bounded") {
   const std::string longest(200'000, 'x');
   const Outcome o =
