@@ -55,6 +55,9 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
       case Event::Kind::body:
         if (!e.complete) stalled_body = i;
         break;
+      case Event::Kind::tls:
+        if (c.tls && c.tls->mode == "implicit" && e.from == From::gateway) answered_in_tls = true;
+        break;
       case Event::Kind::close:
         if (first_close < 0) first_close = i;
         break;
