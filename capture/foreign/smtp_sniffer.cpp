@@ -8,8 +8,6 @@
 namespace smtpscope {
 namespace {
 
-enum class Fit : uint8_t { no, perhaps, yes };
-
 /// "EHLO ", "HELO ", "LHLO ", "MAIL FROM:": what a client of SMTP begins with.
 Fit fits_client(std::string_view bytes) {
   bool perhaps = false;
