@@ -32,11 +32,12 @@ void SessionAnalyzer::connected(const GatewayConnect& connect) {
 }
 
 void SessionAnalyzer::hole(const Hole& hole) {
-  if (hole.reason == "body")
+  const bool of_body = hole.reason == "body";
+  if (of_body)
     counts_.truncated_bytes += hole.length;
   else
     ++counts_.gaps;
-  conversation_.hole(hole.from, hole.at_us, hole.length);
+  conversation_.hole(hole.from, hole.at_us, hole.length, of_body);
 }
 
 void SessionAnalyzer::closed(const Closed& closed) { conversation_.close(closed.from, closed.how, closed.at_us); }

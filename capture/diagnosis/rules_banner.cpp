@@ -51,7 +51,7 @@ constexpr Rule kRules[] = {
      .fires = "S!~\\x16\\x03\\x01\\x00\\x02\\x01\\x00\n+30\nG fin\nS fin\n",
      .quiet = kQuiet,
      .check = [](const View& v) -> std::optional<Match> {
-       if (!v.broken() || !v.c.tls || v.c.tls->mode != "implicit") return std::nullopt;
+       if (!v.broken() || !v.c.tls || v.c.tls->mode != "implicit" || v.answered_in_tls) return std::nullopt;
        Match m = match_event(v, v.first_sent);
        if (v.at(v.first_sent) == nullptr) return std::nullopt;
        return m;

@@ -25,7 +25,8 @@ namespace {
 #define OTHER_ALERT GRANTED CLIENT_HELLO "G" ALERT("0a") ENDED
 
 bool handshake_broke(const View& v) {
-  return v.broken() && v.inside_tls() && v.c.tls->mode == "starttls" && !v.c.tls->application_data;
+  const bool tls = v.inside_tls() && (v.c.tls->mode == "starttls" || v.answered_in_tls);
+  return v.broken() && tls && !v.c.tls->application_data;
 }
 
 /// The alert that ended the handshake: the first fatal one; failing that the first.

@@ -55,6 +55,9 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
       case Event::Kind::body:
         if (!e.complete) stalled_body = i;
         break;
+      case Event::Kind::tls:
+        if (c.tls && c.tls->mode == "implicit" && e.from == From::gateway) answered_in_tls = true;
+        break;
       case Event::Kind::close:
         if (first_close < 0) first_close = i;
         break;
@@ -81,9 +84,9 @@ View::View(const Case& session) : c(session), events(session.events), messages(s
 /// Gateways often answer a sender that has left: such a reply answers nothing any more. (One that closes its half at
 /// once behind its commands has not left: it is known by the time for which it waited.)
 void View::find_end_of_patience() {
-  if (reads_on()) return;
   for (const int32_t leave : {quit, first_close})
-    if (at(leave) != nullptr && at(leave)->from == From::sender && gave_up < 0) find_wait_until(leave);
+    if (at(leave) != nullptr && at(leave)->from == From::sender && gave_up < 0 && (leave == quit || !reads_on()))
+      find_wait_until(leave);
 }
 
 /// Sets gave_up if the sender had waited for a reply when it said QUIT or closed.
@@ -99,7 +102,7 @@ void View::find_wait_until(int32_t leave) {
   }
   const auto waited = [&](int64_t since, const Event* reply) {
     return at_least(left_us - std::max(since, last_heard_us), kImpatient) &&
-           (reply == nullptr || reply->at_us > left_us);
+           (reply == nullptr || (reply->at_us > left_us && !reads_on()));
   };
   if (!c.session.begins_late && c.connect.state == GatewayConnect::State::connected &&
       (first_sent < 0 || first_sent == leave) && cut_reply < 0 && waited(c.connect.at_us, at(banner))) {

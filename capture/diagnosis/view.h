@@ -35,11 +35,12 @@ struct View {
   int32_t helo_ok = -1;     ///< the last 2xx reply to EHLO or HELO
   int32_t quit = -1;
   int32_t first_close = -1;
-  int32_t unanswered = -1;             ///< the first command or body that was sent whole and got no reply
-  int32_t gave_up = -1;                ///< the QUIT or close with which the sender ended its wait for a reply
-  int32_t stalled_body = -1;           ///< a body that never ended
-  int32_t cut_command = -1;            ///< a command line that never ended
-  int32_t cut_reply = -1;              ///< a reply that never ended
+  int32_t unanswered = -1;       ///< the first command or body that was sent whole and got no reply
+  int32_t gave_up = -1;          ///< the QUIT or close with which the sender ended its wait for a reply
+  int32_t stalled_body = -1;     ///< a body that never ended
+  int32_t cut_command = -1;      ///< a command line that never ended
+  int32_t cut_reply = -1;        ///< a reply that never ended
+  bool answered_in_tls = false;  ///< TLS from the first byte on, and the gateway speaks it too: there is no greeting
   Verdict verdict = Verdict::unknown;  ///< decided before the rules run
   std::vector<int32_t> refusals;       ///< replies 4xx and 5xx
   std::vector<int32_t> replies;        ///< for each event: the reply that answers it, -1
@@ -57,7 +58,7 @@ struct View {
   /// Does the gateway owe the banner or a reply at the end?
   bool gateway_owes() const { return banner_owed() || cut_reply >= 0 || unanswered >= 0; }
   /// Was the greeting still to come at the end? (It is not known of a session that begins late.)
-  bool banner_owed() const { return banner < 0 && !c.session.begins_late; }
+  bool banner_owed() const { return banner < 0 && !c.session.begins_late && !answered_in_tls; }
   /// Is what followed STARTTLS hidden? It is not where plain SMTP goes on behind it, as in a log.
   bool inside_tls() const;
   /// Did both sides take their leave (QUIT and 221), or the gateway with a 421? Then no close has to tell of it.

@@ -20,6 +20,8 @@ uint64_t mix(uint64_t hash, uint64_t word) {
   return hash ^ (hash >> 29);
 }
 
+bool says_nothing(const TcpSegment& segment) { return segment.payload.empty() && segment.missing == 0; }
+
 }  // namespace
 
 size_t FlowTable::KeyHash::operator()(const Key& key) const {
@@ -47,13 +49,20 @@ void FlowTable::segment(const TcpSegment& segment) {
       erase(found->second, "the end of it is missing: the sender's port was used again");
       found = table_.end();
     }
+  } else if (found != table_.end() && is_of_another(*found->second, segment)) {
+    erase(found->second, "");
+    found = table_.end();
   }
   Flow* flow = found != table_.end() ? &*found->second : open(segment, key);
   if (flow == nullptr) return;
   Flows& list = flow->state == State::smtp ? sessions_ : others_;
   const auto place = table_.find(key)->second;
   list.splice(list.end(), list, place);
+  if (flow->state == State::told) return;
   flow->last_us = std::max(flow->last_us, segment.at_us);
+  // Where an ACK stands in the stream is not told by it alone: a probe of keep-alive stands before its place.
+  if (flow->bare_ack && !syn && says_nothing(segment)) return;
+  flow->bare_ack = false;
   if (flow->state == State::other) {
     if (segment.flags & kTcpRst) erase(place, "");
     return;
@@ -65,6 +74,7 @@ void FlowTable::segment(const TcpSegment& segment) {
   flow->tcp.segment(side, segment, *this);
   current_ = nullptr;
   if (flow->tcp.over() && !flow->lingers) {
+    if (flow->state == State::undecided && !flow->refused) decide_unsaid(*flow);
     if (flow->state != State::smtp) {
       erase(place, "");
       return;
@@ -76,16 +86,26 @@ void FlowTable::segment(const TcpSegment& segment) {
   if (sink_.full() && !sessions_.empty()) erase(sessions_.begin(), "there was no room to follow it further");
 }
 
+/// Of a connection that is over: is this packet of a later one between the same ports, whose SYN was not captured?
+bool FlowTable::is_of_another(const Flow& flow, const TcpSegment& segment) {
+  if (!flow.lingers || ((segment.flags & kTcpSyn) == 0 && segment.payload.empty())) return false;
+  return !flow.tcp.is_near(segment.from == flow.ends[0] ? 0 : 1, segment);
+}
+
 FlowTable::Flow* FlowTable::open(const TcpSegment& segment, const Key& key) {
   const bool syn = (segment.flags & kTcpSyn) != 0, ack = (segment.flags & kTcpAck) != 0;
-  // What neither begins a connection nor says anything: the end of one that is not known.
-  if (!syn && segment.payload.empty()) return nullptr;
+  // What neither begins a connection nor says anything: the end of one that is not known; or, where SMTP lives, the
+  // first that was captured of one that goes on.
+  const bool bare_ack = !syn && says_nothing(segment);
+  const bool smtp_lives = is_smtp_port(segment.from.port) || is_smtp_port(segment.to.port);
+  if (!syn && segment.payload.empty() && (!smtp_lives || (segment.flags & (kTcpFin | kTcpRst)))) return nullptr;
   if (others_.size() >= kMaxOthers) erase(others_.begin(), "");
   Flow& flow = others_.emplace_back();
   flow.key = key;
   flow.ends = {segment.from, segment.to};
   flow.id = ++ids_;
   flow.damages_before = damages_;
+  flow.bare_ack = bare_ack;
   flow.first_us = flow.last_us = segment.at_us;
   if (syn) {
     flow.from_start = true;
@@ -110,6 +130,8 @@ void FlowTable::handshake(Flow& flow, size_t side, const TcpSegment& segment) {
   } else if (from_gateway || (!syn && !rst && (segment.flags & kTcpAck))) {
     flow.connected = true;  // it answered; or the sender's ACK says that it did
     flow.connected_us = segment.at_us;
+    // It will be told of whatever is said. Sessions count from where they began, as they do at the gateway.
+    if (flow.number == 0 && is_smtp_port(flow.ends[1 - *flow.sender].port)) flow.number = ++numbers_;
   }
 }
 
@@ -167,9 +189,16 @@ void FlowTable::decide(Flow& flow, bool ended) {
   begin_session(flow);
 }
 
+/// A connection in which nothing was said is told of where SMTP lives, an attempt if it was refused or repeated.
+void FlowTable::decide_unsaid(Flow& flow) {
+  if (flow.sender && is_smtp_port(flow.ends[1 - *flow.sender].port) &&
+      (flow.connected || flow.refused || flow.syns > 1))
+    decide(flow, true);
+}
+
 void FlowTable::begin_session(Flow& flow) {
   flow.state = State::smtp;
-  flow.number = numbers_++;
+  if (flow.number == 0) flow.number = ++numbers_;
   sessions_.splice(sessions_.end(), others_, table_.find(flow.key)->second);
   const size_t sender = *flow.sender;
   // Without its beginning a session may still be whole: the greeting is the first that is said in one.
@@ -178,7 +207,7 @@ void FlowTable::begin_session(Flow& flow) {
       !greeting.empty() && (!flow.early->first[sender].empty() ? flow.early->items.front().side != sender : true);
   const bool joined = !flow.from_start && !(greeted && (greeting.starts_with("220") || greeting.starts_with("554")));
   sink_.record(flow.number, foreign_facts({flow.ends[sender], flow.ends[1 - sender], flow.first_us,
-                                           flow.tcp.base(sender), flow.tcp.base(1 - sender), flow.number + 1, joined}));
+                                           flow.tcp.base(sender), flow.tcp.base(1 - sender), flow.number, joined}));
   if (flow.connected) tell_connect(flow, flow.connected_us);
   const auto kept = std::exchange(flow.early, nullptr);
   if (!kept) return;
@@ -238,11 +267,11 @@ void FlowTable::end(Flow& flow, std::string_view why) {
   current_ = &flow;
   flow.tcp.finish(*this);
   if (flow.state == State::undecided) {
-    // A connection in which nothing was said is told of where SMTP lives, an attempt if it was refused or repeated.
     const bool spoke = flow.early && flow.early->size > 0;
-    if (spoke || (flow.sender && is_smtp_port(flow.ends[1 - *flow.sender].port) &&
-                  (flow.connected || flow.refused || flow.syns > 1)))
+    if (spoke)
       decide(flow, true);
+    else
+      decide_unsaid(flow);
   }
   current_ = nullptr;
   if (flow.state != State::smtp) return;
@@ -270,11 +299,19 @@ void FlowTable::erase(Flows::iterator flow, std::string_view why) {
   list.erase(flow);
 }
 
+/// The session is over. Its connection stays known.
+void FlowTable::retire(Flows::iterator flow) {
+  end(*flow, "");
+  flow->state = State::told;
+  if (others_.size() >= kMaxOthers) erase(others_.begin(), "");
+  others_.splice(others_.end(), sessions_, flow);
+}
+
 void FlowTable::expire() {
   while (!lingering_.empty() && (lingering_.front().until_us < now_us_ || lingering_.size() > kMaxLingering)) {
     const Lingering& over = lingering_.front();
     const auto found = table_.find(over.key);
-    if (found != table_.end() && found->second->id == over.id) erase(found->second, "");
+    if (found != table_.end() && found->second->id == over.id) retire(found->second);
     lingering_.pop_front();
   }
   while (!sessions_.empty() && sessions_.front().last_us < now_us_ - kMaxIdle)

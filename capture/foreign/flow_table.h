@@ -1,8 +1,9 @@
 // The TCP connections of a capture: which of them are SMTP, and the records of those, as a recording of ours would hold
 // them. A flow that is no SMTP costs a table entry and no more.
 //
-// Bounds: kMaxOthers connections that are not known to be SMTP (the one without packets for longest is forgotten for a
-// new one); SMTP sessions end here when the sink is full, and after kMaxIdle without a packet.
+// Bounds: kMaxOthers connections that are not known to be SMTP, or of which all is told (the one without packets for
+// longest is forgotten for a new one); SMTP sessions end here when the sink is full, and after kMaxIdle without a
+// packet.
 #pragma once
 
 #include <array>
@@ -74,7 +75,8 @@ class FlowTable : private TcpFlow::Listener {
     std::array<std::string, 2> first;
     size_t size = 0;
   };
-  enum class State : uint8_t { undecided, smtp, other };
+  /// told: an SMTP session that is over; its late packets are no new one.
+  enum class State : uint8_t { undecided, smtp, other, told };
   struct Flow {
     Key key;
     std::array<TcpEnd, 2> ends;    ///< side 0 is where its first packet came from
@@ -85,12 +87,13 @@ class FlowTable : private TcpFlow::Listener {
     bool connected = false;
     bool told_connect = false;
     bool lingers = false;
+    bool bare_ack = false;        ///< up to now there were only ACKs of it
     uint64_t damages_before = 0;  ///< in the capture, when it began
     uint64_t damages_at_end = 0;  ///< when it was over
     uint32_t syns = 0;
     uint32_t isn = 0;
-    uint64_t id = 0;  ///< of this table, never used again
-    uint64_t number = 0;
+    uint64_t id = 0;      ///< of this table, never used again
+    uint64_t number = 0;  ///< among the sessions; 0: none yet
     int64_t first_us = 0, last_us = 0, connected_us = 0;
     std::unique_ptr<Early> early;
     TcpFlow tcp;
@@ -112,13 +115,16 @@ class FlowTable : private TcpFlow::Listener {
   void lost(size_t side, int64_t at_us, uint64_t length) override;
   void closed(size_t side, int64_t at_us, CloseHow how) override;
 
+  static bool is_of_another(const Flow& flow, const TcpSegment& segment);
   Flow* open(const TcpSegment& segment, const Key& key);
   void handshake(Flow& flow, size_t side, const TcpSegment& segment);
   void decide(Flow& flow, bool ended);
+  void decide_unsaid(Flow& flow);
   void begin_session(Flow& flow);
   void tell_connect(Flow& flow, int64_t at_us);
   void end(Flow& flow, std::string_view why);
   void erase(Flows::iterator flow, std::string_view why);
+  void retire(Flows::iterator flow);
   void expire();
   Early& early(Flow& flow);
   void note_ident(const TcpSegment& segment);

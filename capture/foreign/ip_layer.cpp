@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "capture/foreign/tunnel.h"
+
 namespace smtpscope {
 namespace {
 
@@ -38,29 +40,39 @@ bool tcp(std::string_view bytes, uint64_t length, TcpSegment& segment) {
 
 bool IpLayer::parse(std::string_view packet, uint64_t wire_length, int64_t at_us, TcpSegment& segment) {
   segment.at_us = at_us;
-  if (packet.empty()) return false;
-  return get8(packet, 0) >> 4 == 4 ? v4(packet, wire_length, segment) : v6(packet, wire_length, segment);
+  for (int tunnels = 0; tunnels <= kMaxTunnels && !packet.empty(); ++tunnels) {
+    std::string_view inside;
+    const bool is_v4 = get8(packet, 0) >> 4 == 4;
+    if (is_v4 ? v4(packet, wire_length, segment, inside) : v6(packet, wire_length, segment, inside)) return true;
+    if (!inside.empty()) wire_length -= std::min(wire_length, static_cast<uint64_t>(inside.data() - packet.data()));
+    packet = inside;
+  }
+  return false;
 }
 
-bool IpLayer::v4(std::string_view packet, uint64_t wire_length, TcpSegment& segment) {
+bool IpLayer::v4(std::string_view packet, uint64_t wire_length, TcpSegment& segment, std::string_view& inside) {
   if (packet.size() < 20) return false;
   const size_t header = size_t{get8(packet, 0) & 15U} * 4;
   uint64_t total = get16(packet, 2);
   if (total == 0) total = wire_length;
-  if (header < 20 || header > packet.size() || total < header || get8(packet, 9) != kTcp) return false;
+  if (header < 20 || header > packet.size() || total < header) return false;
   if (packet.size() > total) packet = packet.substr(0, total);  // the rest is padding of the link
-  v4_address(segment.from.ip, packet, 12);
-  v4_address(segment.to.ip, packet, 16);
   const std::string_view payload = packet.substr(header);
   const uint16_t fragmentation = get16(packet, 6);
   const bool more = (fragmentation & 0x2000) != 0;
   const uint32_t offset = (fragmentation & 0x1fffU) * 8;
+  if (const uint8_t protocol = get8(packet, 9); protocol != kTcp) {
+    if (!more && offset == 0) inside = ip_packet_inside(protocol, payload);
+    return false;
+  }
+  v4_address(segment.from.ip, packet, 12);
+  v4_address(segment.to.ip, packet, 16);
   if (!more && offset == 0) return tcp(payload, total - header, segment);
   if (payload.size() != total - header) return false;  // what the snap length cut cannot be put together
   return fragment({segment.from.ip, segment.to.ip, get16(packet, 4)}, offset, more, payload, segment);
 }
 
-bool IpLayer::v6(std::string_view packet, uint64_t wire_length, TcpSegment& segment) {
+bool IpLayer::v6(std::string_view packet, uint64_t wire_length, TcpSegment& segment, std::string_view& inside) {
   if (packet.size() < 40 || get8(packet, 0) >> 4 != 6) return false;
   uint64_t left = get16(packet, 4);
   if (left == 0) left = wire_length > 40 ? wire_length - 40 : 0;  // a jumbogram, or offloading
@@ -87,6 +99,7 @@ bool IpLayer::v6(std::string_view packet, uint64_t wire_length, TcpSegment& segm
       if (next == kAuthentication) header = (size_t{get8(packet, 1)} + 2) * 4;
       next = get8(packet, 0);
     } else {
+      inside = ip_packet_inside(next, packet);
       return false;
     }
     if (header > packet.size() || header > left) return false;

@@ -1,5 +1,5 @@
-// IPv4 and IPv6 down to TCP: options, extension headers, fragments. Checksums are not looked at: with checksum offload
-// a capture on the sending host holds none that are right.
+// IPv4 and IPv6 down to TCP: options, extension headers, fragments, tunnels. Checksums are not looked at: with checksum
+// offload a capture on the sending host holds none that are right.
 #pragma once
 
 #include <array>
@@ -34,6 +34,7 @@ struct TcpSegment {
 class IpLayer {
  public:
   static constexpr size_t kMaxDatagrams = 256;     ///< in pieces at once; the oldest is dropped for a new one
+  static constexpr int kMaxTunnels = 4;            ///< one in another; their own fragments are not put together
   static constexpr int64_t kMaxWait = 30'000'000;  ///< microseconds that a datagram waits for its pieces (RFC 8200 4.5)
 
   /// Takes an IP packet apart; true and `segment` filled if there is a TCP segment in it, or if it was the last piece
@@ -55,8 +56,9 @@ class IpLayer {
     uint32_t have = 0;
   };
 
-  bool v4(std::string_view packet, uint64_t wire_length, TcpSegment& segment);
-  bool v6(std::string_view packet, uint64_t wire_length, TcpSegment& segment);
+  /// `inside`: the packet that this one carries, if it does.
+  bool v4(std::string_view packet, uint64_t wire_length, TcpSegment& segment, std::string_view& inside);
+  bool v6(std::string_view packet, uint64_t wire_length, TcpSegment& segment, std::string_view& inside);
   bool fragment(const Key& key, uint32_t offset, bool more, std::string_view bytes, TcpSegment& segment);
 
   std::deque<Datagram> datagrams_;  ///< oldest first

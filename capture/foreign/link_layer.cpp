@@ -33,28 +33,47 @@ std::string_view ppp(std::string_view bytes) {
 
 std::string_view pppoe(std::string_view bytes) { return ppp(behind(bytes, 6)); }
 
-/// `bytes` begins behind the EtherType `type`.
-std::string_view by_ethertype(unsigned type, std::string_view bytes) {
-  constexpr unsigned kVlan = 0x8100, kServiceVlan = 0x88A8, kOldQinQ = 0x9100, kOldQinQ2 = 0x9200;
-  while (type == kVlan || type == kServiceVlan || type == kOldQinQ || type == kOldQinQ2) {
-    if (bytes.size() < 4) return {};
-    type = get16(bytes, 2);
+/// Behind the labels, the last of which says so (RFC 3032).
+std::string_view mpls(std::string_view bytes) {
+  while (bytes.size() >= 4) {
+    const bool last = (static_cast<uint8_t>(bytes[2]) & 1) != 0;
     bytes.remove_prefix(4);
+    if (last) return ip(bytes);
   }
-  if (type == 0x0800 || type == 0x86DD) return ip(bytes);
-  return type == 0x8864 ? pppoe(bytes) : std::string_view{};
+  return {};
 }
 
 }  // namespace
 
+std::string_view ip_packet_behind(unsigned ethertype, std::string_view bytes) {
+  constexpr unsigned kVlan = 0x8100, kServiceVlan = 0x88A8, kOldQinQ = 0x9100, kOldQinQ2 = 0x9200,
+                     kMinEtherType = 0x600;
+  for (;;) {
+    if (ethertype == kVlan || ethertype == kServiceVlan || ethertype == kOldQinQ || ethertype == kOldQinQ2) {
+      if (bytes.size() < 4) return {};
+      ethertype = get16(bytes, 2);
+      bytes.remove_prefix(4);
+    } else if (ethertype < kMinEtherType) {  // a length: LLC stands behind it, and in its SNAP the type
+      if (bytes.size() < 8 || !bytes.starts_with("\xaa\xaa\x03")) return {};
+      ethertype = get16(bytes, 6);
+      bytes.remove_prefix(8);
+    } else {
+      break;
+    }
+  }
+  if (ethertype == 0x0800 || ethertype == 0x86DD) return ip(bytes);
+  if (ethertype == 0x8847 || ethertype == 0x8848) return mpls(bytes);
+  return ethertype == 0x8864 ? pppoe(bytes) : std::string_view{};
+}
+
 std::string_view ip_packet_of(uint32_t link_type, std::string_view frame) {
   switch (link_type) {
     case kEthernet:
-      return frame.size() < 14 ? std::string_view{} : by_ethertype(get16(frame, 12), frame.substr(14));
+      return frame.size() < 14 ? std::string_view{} : ip_packet_behind(get16(frame, 12), frame.substr(14));
     case kCooked:
-      return frame.size() < 16 ? std::string_view{} : by_ethertype(get16(frame, 14), frame.substr(16));
+      return frame.size() < 16 ? std::string_view{} : ip_packet_behind(get16(frame, 14), frame.substr(16));
     case kCooked2:
-      return frame.size() < 20 ? std::string_view{} : by_ethertype(get16(frame, 0), frame.substr(20));
+      return frame.size() < 20 ? std::string_view{} : ip_packet_behind(get16(frame, 0), frame.substr(20));
     case kRaw:
     case kRaw12:
     case kRaw14:

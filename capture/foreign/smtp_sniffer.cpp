@@ -8,8 +8,6 @@
 namespace smtpscope {
 namespace {
 
-enum class Fit : uint8_t { no, perhaps, yes };
-
 /// "EHLO ", "HELO ", "LHLO ", "MAIL FROM:": what a client of SMTP begins with.
 Fit fits_client(std::string_view bytes) {
   bool perhaps = false;
@@ -33,12 +31,13 @@ Fit fits_greeting(std::string_view bytes) {
   return code == 220 || code == 421 || (code >= 500 && code < 600) ? Fit::yes : Fit::no;
 }
 
-/// FTP greets with 220 too; this tells them apart.
+/// FTP greets with 220 too; this tells them apart, also where the host is called smtp.example.
 bool names_mail(std::string_view greeting) {
   std::string lower(greeting);
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return lower.find("smtp") != std::string::npos || lower.find("lmtp") != std::string::npos;
+  const auto says = [&](std::string_view word) { return lower.find(word) != std::string::npos; };
+  return (says("smtp") || says("lmtp")) && !says("ftp");
 }
 
 SniffResult by_content(std::string_view client, std::string_view server, size_t sender, bool ended) {
@@ -66,9 +65,12 @@ SniffResult sniff_smtp(const FirstBytes& first) {
     return by_content(first.bytes[sender], first.bytes[gateway], sender, first.ended);
   }
   if (silent) return {first.ended ? Sniffed::other : Sniffed::wait, 0};
-  for (const size_t gateway : {size_t{0}, size_t{1}})
-    if (is_smtp_port(first.ports[gateway]) && !is_smtp_port(first.ports[1 - gateway]))
+  for (const size_t gateway : {size_t{0}, size_t{1}}) {
+    const uint16_t port = first.ports[gateway], other = first.ports[1 - gateway];
+    // 2525 is also a port that clients get from their system, for what they want of the well-known ones.
+    if (is_smtp_port(port) && !is_smtp_port(other) && (port < 1024 || other >= 1024))
       return {Sniffed::smtp, 1 - gateway};
+  }
   // Neither its beginning nor a port tells who is who: the bytes have to fit one way.
   const SniffResult one = by_content(first.bytes[0], first.bytes[1], 0, first.ended);
   const SniffResult other = by_content(first.bytes[1], first.bytes[0], 1, first.ended);

@@ -20,9 +20,7 @@ void TcpFlow::segment(size_t side, const TcpSegment& segment, Listener& listener
     return;
   }
   if (fills(side, segment)) {
-    TcpSegment late = segment;
-    late.flags &= static_cast<uint8_t>(~kTcpAck);  // what it acknowledges is no reason to wait once more
-    process(side, late, listener);
+    fill(side, segment, listener);
     if (!misses(sides_[missing_side_])) resume(listener);
     return;
   }
@@ -33,17 +31,39 @@ void TcpFlow::segment(size_t side, const TcpSegment& segment, Listener& listener
   }
 }
 
+/// Takes bytes that were waited for, and those behind them that came before them and wait.
+void TcpFlow::fill(size_t side, const TcpSegment& segment, Listener& listener) {
+  const auto take = [&](size_t from, TcpSegment late) {
+    late.flags &= static_cast<uint8_t>(~kTcpAck);  // what it acknowledges is no reason to wait once more
+    process(from, late, listener);
+  };
+  take(side, segment);
+  for (auto next = waiting_->begin(); next != waiting_->end();) {
+    if (!fills(next->side, next->segment)) {
+      ++next;
+      continue;
+    }
+    TcpSegment early = next->segment;
+    early.payload = next->payload;
+    take(next->side, early);
+    next = waiting_->begin();
+  }
+}
+
 /// False if it has to wait for bytes that it acknowledges.
 bool TcpFlow::process(size_t side, const TcpSegment& s, Listener& listener) {
   Side& me = sides_[side];
-  if (reset_) return true;
   const bool syn = (s.flags & kTcpSyn) != 0, rst = (s.flags & kTcpRst) != 0;
   me.seen = true;
   if (!me.order.begun() && !rst) {
     me.base = s.sequence + (syn ? 1 : 0);
     me.order.begin(me.base);
   }
-  if ((s.flags & kTcpAck) && !rst && !acknowledge(1 - side, s.acknowledged, listener)) return false;
+  if (reset_by_) {
+    if (!rst && side != *reset_by_) take_crossing(side, s, listener);
+    return true;
+  }
+  if ((s.flags & kTcpAck) && !rst && !acknowledge(1 - side, s.acknowledged)) return false;
   now_us_ = std::max(now_us_, s.at_us);
   if (rst) {
     // One that is far away is forged or of an earlier connection with these ports.
@@ -52,7 +72,7 @@ bool TcpFlow::process(size_t side, const TcpSegment& s, Listener& listener) {
     for (const size_t each : {size_t{0}, size_t{1}})
       while (misses(sides_[each]) || sides_[each].order.holds()) give_up(each, listener);
     if (!over()) listener.closed(side, now_us_, CloseHow::rst);
-    reset_ = true;
+    reset_by_ = side;
     return true;
   }
   if (me.closed) return true;
@@ -64,6 +84,7 @@ bool TcpFlow::process(size_t side, const TcpSegment& s, Listener& listener) {
     if (end >= static_cast<int64_t>(me.order.next()) &&
         end < static_cast<int64_t>(me.order.next()) + StreamOrder::kMaxAhead) {
       me.fin = static_cast<uint64_t>(end);
+      me.fin_us = now_us_;
       me.acked = std::min(me.acked, *me.fin);
     }
   }
@@ -74,8 +95,17 @@ bool TcpFlow::process(size_t side, const TcpSegment& s, Listener& listener) {
   return true;
 }
 
+/// What a side had on its way before it knew of the other's RST was said all the same.
+void TcpFlow::take_crossing(size_t side, const TcpSegment& s, Listener& listener) {
+  StreamOrder& order = sides_[side].order;
+  const int64_t offset = order.offset_of(s.sequence + ((s.flags & kTcpSyn) != 0 ? 1 : 0));
+  if (offset > static_cast<int64_t>(order.next())) return;  // whether there was anything between them nobody knows
+  now_us_ = std::max(now_us_, s.at_us);
+  order.insert(offset, s.payload, s.missing, to(side, listener));
+}
+
 /// The other side has all bytes of `side` below `acknowledged`. False if the capture may still bring some of them.
-bool TcpFlow::acknowledge(size_t side, uint32_t acknowledged, Listener& listener) {
+bool TcpFlow::acknowledge(size_t side, uint32_t acknowledged) {
   Side& acked = sides_[side];
   if (!acked.order.begun()) {
     acked.base = acknowledged;
@@ -84,20 +114,25 @@ bool TcpFlow::acknowledge(size_t side, uint32_t acknowledged, Listener& listener
   }
   const int64_t offset = acked.order.offset_of(acknowledged);
   const auto next = static_cast<int64_t>(acked.order.next());
-  if (offset <= next || offset > next + StreamOrder::kMaxAhead) return true;
+  if (offset <= next || offset > next + kMaxLoss) return true;
   acked.acked = std::max(acked.acked, static_cast<uint64_t>(offset));
   if (acked.fin) acked.acked = std::min(acked.acked, *acked.fin);
   if (!misses(acked)) return true;
-  if (acked.seen) {
-    missing_side_ = side;
-    return false;
-  }
-  give_up(side, listener);
-  return true;
+  missing_side_ = side;
+  return false;
+}
+
+bool TcpFlow::is_near(size_t side, const TcpSegment& s) const {
+  const Side& me = sides_[side];
+  constexpr int64_t kNear = int64_t{1} << 20;  // bytes; more than is on its way at once
+  if (!me.order.begun()) return true;
+  const int64_t away = me.order.offset_of(s.sequence) - static_cast<int64_t>(me.order.next());
+  return away >= -kNear && away <= kNear;
 }
 
 bool TcpFlow::misses(const Side& side) {
-  if (side.acked <= side.order.next()) return false;
+  // Of a side that the capture does not hold at all, no byte is missing in it.
+  if (!side.seen || side.acked <= side.order.next()) return false;
   // One byte more than there is may be a FIN that the capture does not have.
   return side.acked != side.order.next() + 1 || side.order.holds() || side.fin.has_value();
 }
@@ -140,7 +175,7 @@ void TcpFlow::close_if_ended(size_t side, Listener& listener) {
   Side& s = sides_[side];
   if (s.closed || !s.fin || s.order.next() < *s.fin) return;
   s.closed = true;
-  if (!reset_) listener.closed(side, now_us_, CloseHow::fin);
+  if (!reset_by_) listener.closed(side, s.fin_us, CloseHow::fin);
 }
 
 void TcpFlow::finish(Listener& listener) {
@@ -148,10 +183,11 @@ void TcpFlow::finish(Listener& listener) {
     give_up(missing_side_, listener);
     resume(listener);
   }
+  if (reset_by_) return;
   for (const size_t side : {size_t{0}, size_t{1}}) {
     Side& s = sides_[side];
-    while (!reset_ && (misses(s) || s.order.holds())) give_up(side, listener);
-    if (!reset_ && s.fin && s.order.next() < *s.fin) s.order.give_up_to(*s.fin, to(side, listener));
+    while (misses(s) || s.order.holds()) give_up(side, listener);
+    if (s.fin && s.order.next() < *s.fin) s.order.give_up_to(*s.fin, to(side, listener));
     close_if_ended(side, listener);
   }
 }

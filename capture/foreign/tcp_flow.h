@@ -26,9 +26,12 @@ class TcpFlow {
   static constexpr size_t kMaxHeld = size_t{1} << 20;  ///< bytes ahead of a gap, each side
   static constexpr size_t kMaxWaiting = 16;            ///< packets
   static constexpr int64_t kMaxWait = 1'000'000;       ///< microseconds
-  static constexpr int kMaxAheadAlone = 64;  ///< packets ahead of a gap if the other side is not in the capture
+  static constexpr int64_t kMaxLoss = int64_t{64}
+                                      << 20;  ///< bytes; an ACK of more than that at once is none of this stream
+  static constexpr int kMaxAheadAlone = 64;   ///< packets ahead of a gap if the other side is not in the capture
 
-  /// What a connection tells. Sides are numbered 0 and 1 as its owner does; times never go back.
+  /// What a connection tells. Sides are numbered 0 and 1 as its owner does; times never go back, but that
+  /// a FIN has the time of its packet, also if it overtook bytes.
   class Listener {
    public:
     virtual ~Listener() = default;
@@ -44,7 +47,9 @@ class TcpFlow {
   bool seen(size_t side) const { return sides_[side].seen; }
   bool closed(size_t side) const { return sides_[side].closed; }
   /// Both sides ended, or one reset it.
-  bool over() const { return reset_ || (sides_[0].closed && sides_[1].closed); }
+  bool over() const { return reset_by_.has_value() || (sides_[0].closed && sides_[1].closed); }
+  /// Does a packet of that side fit into its stream, as far as it is known? If not, it is of another connection.
+  bool is_near(size_t side, const TcpSegment& segment) const;
   uint64_t bytes(size_t side) const { return sides_[side].order.next(); }
   /// Of the side's first byte, if it is known.
   uint32_t base(size_t side) const { return sides_[side].base; }
@@ -55,6 +60,7 @@ class TcpFlow {
     StreamOrder order;
     uint64_t acked = 0;           ///< offset up to which the other side has it
     std::optional<uint64_t> fin;  ///< offset behind the last byte
+    int64_t fin_us = 0;           ///< when it came
     uint32_t base = 0;
     int ahead = 0;  ///< packets since a gap began
     bool seen = false;
@@ -67,8 +73,10 @@ class TcpFlow {
   };
 
   bool process(size_t side, const TcpSegment& segment, Listener& listener);
-  bool acknowledge(size_t side, uint32_t acknowledged, Listener& listener);
+  bool acknowledge(size_t side, uint32_t acknowledged);
   bool fills(size_t side, const TcpSegment& segment) const;
+  void fill(size_t side, const TcpSegment& segment, Listener& listener);
+  void take_crossing(size_t side, const TcpSegment& segment, Listener& listener);
   void wait(size_t side, const TcpSegment& segment);
   void resume(Listener& listener);
   void give_up(size_t side, Listener& listener);
@@ -80,7 +88,7 @@ class TcpFlow {
   std::unique_ptr<std::vector<Waiting>> waiting_;  ///< in order of arrival; null: nothing waits
   size_t missing_side_ = 0;                        ///< whose bytes are waited for
   int64_t now_us_ = INT64_MIN;
-  bool reset_ = false;
+  std::optional<size_t> reset_by_;  ///< the side whose RST ended it
 };
 
 }  // namespace smtpscope

@@ -35,12 +35,13 @@ unsigned char mask(bool yes) { return static_cast<unsigned char>(-static_cast<in
 
 inline __attribute__((always_inline)) void add_run(Run& run, const char* bytes) {
   constexpr size_t kRun = 128;  // so that a byte can count its line ends
+  const char* const before = bytes - 1;
   unsigned char line_ends = 0, dot_lines = 0, odd = 0, bits = 0;
   for (size_t k = 0; k < kRun; ++k) {
     const unsigned char line_end = mask(bytes[k] == '\n');
     line_ends = static_cast<unsigned char>(line_ends - line_end);
     dot_lines = static_cast<unsigned char>(dot_lines | (line_end & mask(bytes[k + 1] == '.')));
-    odd = static_cast<unsigned char>(odd | (line_end ^ mask(bytes[k - 1] == '\r')) | mask(bytes[k] == '\0'));
+    odd = static_cast<unsigned char>(odd | (line_end ^ mask(before[k] == '\r')) | mask(bytes[k] == '\0'));
     bits = static_cast<unsigned char>(bits | static_cast<unsigned char>(bytes[k]));
   }
   run.line_ends += line_ends;

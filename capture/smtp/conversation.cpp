@@ -19,7 +19,7 @@ int32_t Conversation::State::push(Event event) {
   return static_cast<int32_t>(events.size()) - 1;
 }
 
-bool Conversation::State::auth_pending() const { return challenge || owed.awaits_auth(); }
+bool Conversation::State::auth_pending() const { return challenge || auth_unclear || owed.awaits_auth(); }
 
 Phase Conversation::State::here() const {
   if (!gateway_reached) return Phase::connect;
@@ -87,6 +87,7 @@ size_t Conversation::State::step_sender(std::string_view bytes, uint64_t offset)
   switch (mode) {
     case Mode::await_data:
     case Mode::await_starttls:
+      if (goes_on_as_granted(bytes)) return step_sender(bytes, offset);
       if (bytes.size() < kMaxHeld) return 0;
       // More than is held for a reply that may never come: what follows DATA is most likely its message.
       mode = mode == Mode::await_data ? Mode::body : Mode::command;
@@ -110,13 +111,13 @@ size_t Conversation::State::step_sender(std::string_view bytes, uint64_t offset)
     case Mode::command:
       break;
   }
-  if ((offset == 0 || tls_may_start) && bytes[0] == 0x16) {
-    if (bytes.size() < 2) return 0;
-    if (tls_record_starts(bytes)) {
-      start_tls(From::sender, offset);
-      return step_sender(bytes, offset);
-    }
+  const Fit tls_begins = fits_tls(From::sender, bytes, offset);
+  if (tls_begins == Fit::perhaps) return 0;
+  if (tls_begins == Fit::yes) {
+    start_tls(From::sender, offset);
+    return step_sender(bytes, offset);
   }
+  if (sender.at_gap && !find_step(sender, fits_command(bytes))) return 0;
   if (sender.lost_sync) return skip_line(From::sender, bytes, offset);
   const size_t lf = bytes.substr(0, kMaxHeld).find('\n');
   if (lf == std::string_view::npos) {
@@ -128,17 +129,6 @@ size_t Conversation::State::step_sender(std::string_view bytes, uint64_t offset)
   sender.position = offset + lf + 1;
   command(bytes.substr(0, length), offset, lf + 1, at_us, sender.time_of(offset + lf), true);
   return lf + 1;
-}
-
-size_t Conversation::State::skip_line(From from, std::string_view bytes, uint64_t offset) {
-  Stream& stream = from == From::sender ? sender : gateway;
-  const size_t lf = bytes.find('\n');
-  stream.lost_sync = lf == std::string_view::npos;
-  const size_t n = stream.lost_sync ? bytes.size() : lf + 1;
-  const size_t text = n - (stream.lost_sync ? 0 : lf > 0 && bytes[lf - 1] == '\r' ? 2 : 1);
-  if (text > 0 && from == From::sender) secrets.push_back({offset, text});
-  if (text > 0 && from == From::gateway && may_echo()) gateway_secrets.push_back({offset, text});
-  return n;
 }
 
 size_t Conversation::State::same_time(const Stream& stream, size_t size, uint64_t offset) {
@@ -205,26 +195,26 @@ size_t Conversation::State::step_gateway(std::string_view bytes, uint64_t offset
     read_tls(From::gateway, bytes.substr(0, n), at_us);
     return n;
   }
-  const bool tls_here = (offset == 0 && sender_tls) || tls_may_start;
-  if (tls_here && !reply_open && (bytes[0] == 0x16 || bytes[0] == 0x15)) {
-    if (bytes.size() < 2) return 0;
-    if (bytes[1] == 0x03) {
-      start_tls(From::gateway, offset);
-      return step_gateway(bytes, offset);
-    }
+  const Fit tls_begins = fits_tls(From::gateway, bytes, offset);
+  if (tls_begins == Fit::perhaps) return 0;
+  if (tls_begins == Fit::yes) {
+    start_tls(From::gateway, offset);
+    return step_gateway(bytes, offset);
   }
+  if (gateway.at_gap && !find_step(gateway, fits_reply(bytes))) return 0;
   if (gateway.lost_sync) return skip_line(From::gateway, bytes, offset);
   const size_t lf = bytes.substr(0, kMaxHeld).find('\n');
   if (lf == std::string_view::npos) {
     if (bytes.size() < kMaxHeld) return 0;
     gateway.lost_sync = true;  // a reply line of this size has no end worth waiting for
     reply_end = offset + kMaxHeld;
-    reply_line(bytes.substr(0, kMaxHeld), offset, kMaxHeld, at_us, gateway.time_of(offset + kMaxHeld - 1), false);
+    reply_line(bytes.substr(0, kMaxHeld), offset, kMaxHeld, at_us, gateway.time_of(offset + kMaxHeld - 1),
+               LineEnd::none);
     return kMaxHeld;
   }
   const size_t length = lf > 0 && bytes[lf - 1] == '\r' ? lf - 1 : lf;
   reply_end = gateway.position = offset + lf + 1;
-  reply_line(bytes.substr(0, length), offset, lf + 1, at_us, gateway.time_of(offset + lf), true);
+  reply_line(bytes.substr(0, length), offset, lf + 1, at_us, gateway.time_of(offset + lf), LineEnd::seen);
   return lf + 1;
 }
 
@@ -245,6 +235,7 @@ void Conversation::State::chunk(const Chunk& c) {
   Stream& stream = c.from == From::sender ? sender : gateway;
   std::string_view bytes = c.bytes;
   if (bytes.empty()) return;
+  if (c.from == From::sender) end_cut_reply();
   if (stream.held.empty()) {
     stream.marks.clear();
     stream.position = stream.end;
@@ -271,77 +262,6 @@ void Conversation::State::chunk(const Chunk& c) {
   if (stream.held.empty() && stream.held.capacity() > 1024) stream.held.shrink_to_fit();
 }
 
-void Conversation::State::hole(From from, int64_t at_us, uint64_t length) {
-  Stream& stream = from == From::sender ? sender : gateway;
-  if (from == From::gateway) {
-    if (gateway_tls) gateway_tls->skip(length);
-    if (reply_open) finish_reply(false);
-    drop_held(stream, length);
-    gateway.lost_sync = !gateway_tls;
-    return;
-  }
-  if (mode == Mode::await_data) {
-    mode = Mode::body;
-    owed.push_back({Owed::To::body, -1, message, -1});
-    read_sender();
-  }
-  const uint64_t at = stream.end;
-  if (mode == Mode::body) {
-    if (!scanner) {
-      scanner = std::make_unique<BodyScanner>(at);
-      body_start_ = omitted_to = at;
-      body_seen = 0;
-      open_body_event(at, at_us);
-    }
-    scanner->skip(length);
-    cut_body(length, at_us);
-  } else if (mode == Mode::chunk) {
-    if (body_event < 0) {
-      body_start_ = omitted_to = at;
-      if (message >= 0 && messages[static_cast<size_t>(message)].body < 0) body_seen = 0;
-      open_body_event(at, at_us);
-    }
-    const uint64_t n = std::min(chunk_left, length);
-    chunk_left -= n;
-    cut_body(n, at_us);
-    if (chunk_left == 0) end_chunk();
-    if (n < length) sender.lost_sync = true;
-  } else if (mode == Mode::tls) {
-    sender_tls->skip(length);
-  } else {
-    auth_tail = auth_tail || (!stream.held.empty() && may_be_auth(stream.held));
-    secret_lost = secret_lost || auth_tail || auth_pending();
-    drop_held(stream, length);
-    sender.lost_sync = true;
-    mode = Mode::command;
-    return;
-  }
-  drop_held(stream, length);
-}
-
-void Conversation::State::cut_body(uint64_t length, int64_t at_us) {
-  body_cut = true;
-  retaining = false;
-  retained.clear();
-  body_seen += length;
-  digest.cut();
-  if (body_event < 0) return;
-  Event& event = events[static_cast<size_t>(body_event)];
-  event.bytes += length;
-  event.end_us = at_us;
-}
-
-void Conversation::State::drop_held(Stream& stream, uint64_t length) {
-  const bool waits = mode == Mode::await_starttls || (mode == Mode::command && holds_secret(stream.held));
-  if (&stream == &sender && waits && !stream.held.empty()) secrets.push_back({stream.position, stream.held.size()});
-  if (&stream == &gateway && !gateway_tls && may_echo() && !stream.held.empty())
-    gateway_secrets.push_back({stream.position, stream.held.size()});
-  stream.held.clear();
-  stream.marks.clear();
-  stream.end += length;
-  stream.position = stream.end;
-}
-
 void Conversation::State::finish() {
   if (std::exchange(finished, true)) return;
   // What still waits for the reply to DATA is a message if it looks like one, else commands, which may wait again.
@@ -355,7 +275,10 @@ void Conversation::State::finish() {
     const uint64_t offset = sender.position;
     const std::string rest = std::move(sender.held);
     sender.held.clear();
-    command(rest, offset, rest.size(), sender.time_of(offset), sender.time_of(offset + rest.size() - 1), false);
+    if (sender.lost_sync)
+      skip_line(From::sender, rest, offset);
+    else
+      command(rest, offset, rest.size(), sender.time_of(offset), sender.time_of(offset + rest.size() - 1), false);
     sender.position = sender.end;
   }
   if (!gateway.held.empty() && !gateway_tls) {
@@ -363,7 +286,11 @@ void Conversation::State::finish() {
     const std::string rest = std::move(gateway.held);
     gateway.held.clear();
     gateway.position = reply_end = gateway.end;
-    reply_line(rest, offset, rest.size(), gateway.time_of(offset), gateway.time_of(offset + rest.size() - 1), false);
+    if (gateway.lost_sync)
+      skip_line(From::gateway, rest, offset);
+    else
+      reply_line(rest, offset, rest.size(), gateway.time_of(offset), gateway.time_of(offset + rest.size() - 1),
+                 LineEnd::none);
   }
   finish_reply(false);
   if (scanner) finish_body(false);
@@ -408,7 +335,8 @@ uint64_t Conversation::State::stable_sender() const {
         keep_limit() > UINT64_MAX - scanner->start() ? UINT64_MAX : scanner->start() + keep_limit();
     return std::min(sender.end, std::max(std::min(keep_to, sender.end), scanner->safe()));
   }
-  if (mode == Mode::command && holds_secret(sender.held)) return sender.position;
+  // What is right behind lost bytes may be the rest of a secret.
+  if (mode == Mode::command && (sender.lost_sync || holds_secret(sender.held))) return sender.position;
   return sender.end;
 }
 
@@ -431,7 +359,7 @@ void Conversation::open(int64_t at_us) {
 void Conversation::gateway_connected() { s_->gateway_reached = true; }
 
 void Conversation::begin_late(bool in_message) {
-  s_->gateway_reached = s_->banner_done = s_->helo_done = s_->auth_tail = true;
+  s_->begun_late = s_->gateway_reached = s_->banner_done = s_->helo_done = s_->auth_tail = true;
   s_->owed = {};
   if (!in_message) return;
   s_->mode = Mode::body;
@@ -461,9 +389,12 @@ void Conversation::chunk(const Chunk& chunk) {
   s_->chunk(chunk);
 }
 
-void Conversation::hole(From from, int64_t at_us, uint64_t length) { s_->hole(from, at_us, length); }
+void Conversation::hole(From from, int64_t at_us, uint64_t length, bool of_body) {
+  s_->hole(from, at_us, length, of_body);
+}
 
 void Conversation::close(From from, CloseHow how, int64_t at_us) {
+  s_->end_cut_reply();
   Event event;
   event.kind = Event::Kind::close;
   event.from = from;

@@ -50,8 +50,9 @@ class Conversation {
   /// A line of the proxy's own ("gateway refused the connection: ECONNREFUSED").
   void note(int64_t at_us, Phase phase, std::string text);
   void chunk(const Chunk& chunk);
-  /// The next `length` bytes of this side passed but are not known (lost, or left out by the body policy).
-  void hole(From from, int64_t at_us, uint64_t length);
+  /// The next `length` bytes of this side passed but are not known: lost, or (`of_body`) left out by the body policy,
+  /// which never leaves out the end of a message.
+  void hole(From from, int64_t at_us, uint64_t length, bool of_body = false);
   void close(From from, CloseHow how, int64_t at_us);
   /// Nothing more comes: what was held becomes events, and everything is stable. A second call does nothing.
   void finish();

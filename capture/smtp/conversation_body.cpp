@@ -47,6 +47,7 @@ void Conversation::State::account_body(uint64_t offset, std::string_view bytes, 
   if (safe > cut_from) {
     add_omission(cut_from, safe - cut_from);
     body_cut = true;
+    stop_retaining();  // of what is left out, no commands can be read
   }
   // The final dot line is never left out, so a little more than the limit may be whole.
   const uint64_t known_to = limit == 0 || keep_to > UINT64_MAX - 5 ? keep_to : keep_to + 5;
@@ -95,6 +96,13 @@ void Conversation::State::retain_behind_look_alike(std::string_view bytes, uint6
   retained.append(bytes.substr(from - offset));
 }
 
+void Conversation::State::stop_retaining() {
+  retaining = false;
+  retained.clear();
+  retained.shrink_to_fit();
+  retained_marks.clear();
+}
+
 void Conversation::State::finish_body(bool ended) {
   Event* event = body_event >= 0 ? &events[static_cast<size_t>(body_event)] : nullptr;
   if (event != nullptr) {
@@ -106,7 +114,9 @@ void Conversation::State::finish_body(bool ended) {
   }
   if (message >= 0) {
     Message& m = messages[static_cast<size_t>(message)];
-    m.bytes = scanner->content_length();
+    // An end that was not seen is a dot line all the same.
+    const uint64_t unseen = ended && !scanner->ended() ? std::min<uint64_t>(3, scanner->content_length()) : 0;
+    m.bytes = scanner->content_length() - unseen;
     m.ended = ended;
     if (event != nullptr) m.sha256 = event->sha256;
     if (!body_cut) m.odd = scanner->oddities();
@@ -117,10 +127,8 @@ void Conversation::State::finish_body(bool ended) {
 void Conversation::State::leave_body() {
   scanner.reset();
   body_event = -1;
-  retaining = false;
-  retained.clear();
-  retained.shrink_to_fit();
-  retained_marks.clear();
+  body_hole_end = 0;
+  stop_retaining();
   mode = Mode::command;
   message = -1;
 }

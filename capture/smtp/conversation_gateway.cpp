@@ -20,7 +20,7 @@ std::vector<ByteRange> Conversation::State::echoes_in(std::string_view line) con
 }
 
 void Conversation::State::reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us,
-                                     int64_t end_us, bool complete) {
+                                     int64_t end_us, LineEnd end) {
   const std::vector<ByteRange> repeated = echoes_in(line);  // as things stand before this line does anything
   const ReplyLine parsed = parse_reply_line(line);
   // A code that changes inside a reply begins a new one (postscreen: 220-... and then 250-...).
@@ -34,6 +34,7 @@ void Conversation::State::reply_line(std::string_view line, uint64_t offset, uin
     reply.offset = offset;
     reply.at_us = at_us;
     reply_open = true;
+    reply_cut = false;
   } else if (reply.text.size() <= kMaxReplyText) {
     reply.text += '\n';
   }
@@ -46,9 +47,10 @@ void Conversation::State::reply_line(std::string_view line, uint64_t offset, uin
   }
   reply.bytes = offset + wire - reply.offset;
   reply.end_us = end_us;
-  reply.bare_lf = reply.bare_lf || (complete && wire == line.size() + 1);
+  reply.bare_lf = reply.bare_lf || (end == LineEnd::seen && wire == line.size() + 1);
+  reply_cut = reply_cut || end == LineEnd::lost;
   const bool goes_on = parsed.continues || (more_of_same && parsed.code == 0);
-  if (!goes_on || !complete) finish_reply(complete);
+  if (!goes_on || end == LineEnd::none) finish_reply(end == LineEnd::seen && !reply_cut);
 }
 
 void Conversation::State::finish_reply(bool complete) {
@@ -57,8 +59,10 @@ void Conversation::State::finish_reply(bool complete) {
   reply.complete = complete;
   // A blank line may go unanswered: only a complaint about its syntax answers it, not the refusal of what follows.
   const bool complaint = reply.code >= 500 && reply.code <= 503;
-  while (!owed.empty() && owed.front().to == Owed::To::blank_line && !complaint) owed.pop_front();
-  const bool early = owed.empty();
+  while (!owed.empty() && owed.front().to == Owed::To::blank_line && !complaint) pop_owed();
+  forget_owed_before(reply.code);
+  // A second 354 says nothing of the message that comes behind the first.
+  const bool early = owed.empty() || (reply.code == 354 && owed.front().to == Owed::To::body && mode == Mode::body);
   const Owed owes = early ? Owed{} : owed.front();
   reply.answers = early || owes.to == Owed::To::banner ? -1 : owes.event;
   reply.phase = phase_of_reply(early, owes);
@@ -67,8 +71,9 @@ void Conversation::State::finish_reply(bool complete) {
   reply = Event{};
   // Replies that nobody asked for may have used up what a challenge answers.
   auth_tail = auth_tail || code == 334;
+  challenge = challenge || (early && auth_unclear && code == 334);
   if (early) return;
-  owed.pop_front();
+  pop_owed();
   answered(owes, index, code);
 }
 
@@ -78,8 +83,7 @@ Phase Conversation::State::phase_of_reply(bool early, const Owed& owes) const {
     case Owed::To::banner:
       return Phase::banner;
     case Owed::To::body:
-      // A 421 ends the session wherever it is; any other reply takes a look-alike for the end (end_at_look_alike).
-      return mode == Mode::body && (!retaining || reply.code == 421) ? Phase::body : Phase::end_of_data;
+      return mode == Mode::body && !reply_ends_body(reply.code) ? Phase::body : Phase::end_of_data;
     case Owed::To::bdat:
       return Phase::body;
     case Owed::To::bdat_last:  // refused while its chunk still comes?
@@ -90,7 +94,7 @@ Phase Conversation::State::phase_of_reply(bool early, const Owed& owes) const {
 }
 
 void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16_t code) {
-  const bool ok = code >= 200 && code < 300;
+  const bool ok = code >= 200 && code < 300 && code != 221;  // which takes leave, and grants nothing
   Message* m = owes.message >= 0 ? &messages[static_cast<size_t>(owes.message)] : nullptr;
   const Verb verb = owes.event >= 0 ? events[static_cast<size_t>(owes.event)].verb : Verb::none;
   switch (owes.to) {
@@ -100,7 +104,7 @@ void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16
     case Owed::To::command:
       // Behind lost bytes a reply may belong to what was lost; one that grants a command shows that AUTH is over.
       if (ok && code != 235 && verb != Verb::none && verb != Verb::unknown && verb != Verb::auth_response)
-        secret_lost = false;
+        secret_lost = auth_unclear = false;
       if (ok && (verb == Verb::ehlo || verb == Verb::helo || verb == Verb::lhlo)) {
         helo_done = true;
         tls_may_start = false;  // plain SMTP went on behind STARTTLS (a capture that was decrypted)
@@ -116,7 +120,7 @@ void Conversation::State::answered(const Owed& owes, int32_t reply_event, uint16
       data_answered(owes, m, reply_event, code);
       break;
     case Owed::To::body:
-      if (mode == Mode::body && code != 421) end_at_look_alike();
+      if (reply_ends_body(code)) end_body_unseen();
       settle(owes.message, reply_event, ok);
       break;
     case Owed::To::bdat:
@@ -159,8 +163,9 @@ void Conversation::State::data_answered(const Owed& owes, Message* m, int32_t re
   read_sender();
 }
 
-void Conversation::State::end_at_look_alike() {
-  if (!retaining || retained.size() > kMaxRetained) return;
+void Conversation::State::end_body_unseen() {
+  if (!retaining) return finish_body(true);
+  if (retained.size() > kMaxRetained) return;
   const uint64_t end = *scanner->look_alike();
   if (body_event >= 0) {
     Event& event = events[static_cast<size_t>(body_event)];

@@ -37,6 +37,7 @@ int32_t Conversation::State::command(std::string_view line, uint64_t offset, uin
   event.complete = complete;
   event.bare_lf = complete && wire == line.size() + 1;
   event.text = std::string(line);
+  forget_owed_at_gap();
   const bool response = is_response(line);
   event.verb = response ? Verb::auth_response : parse_verb(line);
   mask(event.text, offset, response ? secret_in(line) : secret_of(line, event.verb));

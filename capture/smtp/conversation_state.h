@@ -37,6 +37,7 @@ struct Stream {
   uint64_t end = 0;       ///< offset behind the last byte seen
   std::vector<Mark> marks;
   bool lost_sync = false;  ///< bytes were lost; the rest of the line is skipped
+  bool at_gap = false;     ///< and nothing behind them was looked at yet
 
   void mark(uint64_t offset, int64_t at_us) {
     if (marks.empty() || marks.back().at_us != at_us) marks.push_back({offset, at_us});
@@ -114,6 +115,9 @@ class OwedQueue {
 /// What the sender's next bytes are.
 enum class Mode : uint8_t { command, long_line, await_data, body, chunk, await_starttls, tls };
 
+/// How a line of a reply ended: with its line end, in lost bytes, or not at all.
+enum class LineEnd : uint8_t { seen, lost, none };
+
 inline bool tls_record_starts(std::string_view bytes) {
   return bytes.size() >= 2 && bytes[0] == 0x16 && bytes[1] == 0x03;
 }
@@ -144,9 +148,10 @@ struct Conversation::State {
   std::vector<ByteRange> omissions;
   uint64_t omitted_to = 0;
   // AUTH
-  bool challenge = false;    ///< a 334 waits for its response
-  bool auth_tail = false;    ///< no AUTH is open, but what follows may still be credentials, up to the next command
-  bool secret_lost = false;  ///< bytes were lost where a secret may have been; replies may repeat it
+  bool challenge = false;     ///< a 334 waits for its response
+  bool auth_tail = false;     ///< no AUTH is open, but what follows may still be credentials, up to the next command
+  bool secret_lost = false;   ///< bytes were lost where a secret may have been; replies may repeat it
+  bool auth_unclear = false;  ///< bytes were lost in AUTH: it may go on, until a command is granted
   SecretEchoes echoes;
   std::vector<ByteRange> secrets, gateway_secrets;
   // the reply now being read
@@ -163,6 +168,11 @@ struct Conversation::State {
   int32_t long_line_event = -1;
   bool reading_sender = false;
   bool finished = false;
+  bool begun_late = false;
+  // what lost bytes left open
+  size_t owed_at_gap = 0;      ///< of what is owed, how much may have been answered in them
+  bool reply_cut = false;      ///< they are in the middle of the open reply, which may go on or not
+  uint64_t body_hole_end = 0;  ///< the last ones of the body now sent end here; its end may be among them
   /// What memory() has added up of the messages: those before `message`, and of it the recipients before `recipient`.
   struct Measured {
     size_t message = 0, recipient = 0, bytes = 0;
@@ -208,6 +218,7 @@ struct Conversation::State {
   /// Body bytes of DATA. Returns how many were consumed.
   size_t read_body(std::string_view bytes, uint64_t offset, int64_t at_us);
   void retain_behind_look_alike(std::string_view bytes, uint64_t offset, int64_t at_us);
+  void stop_retaining();
   void finish_body(bool ended);
   void leave_body();
   size_t read_chunk(std::string_view bytes, uint64_t offset, int64_t at_us);
@@ -218,21 +229,23 @@ struct Conversation::State {
   void end_message_body();
 
   // TLS (conversation_tls.cpp)
+  /// Do these bytes, the next of this side's plain ones, begin TLS?
+  Fit fits_tls(From from, std::string_view bytes, uint64_t offset) const;
   void start_tls(From from, uint64_t offset);
   void read_tls(From from, std::string_view bytes, int64_t at_us);
 
   // replies (conversation_gateway.cpp)
   /// What of a reply's line repeats a secret, or may do so.
   std::vector<ByteRange> echoes_in(std::string_view line) const;
-  void reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us, int64_t end_us, bool complete);
+  void reply_line(std::string_view line, uint64_t offset, uint64_t wire, int64_t at_us, int64_t end_us, LineEnd end);
   void finish_reply(bool complete);
   Phase phase_of_reply(bool early, const Owed& owes) const;
   /// What a reply does to the session.
   void answered(const Owed& owes, int32_t reply_event, uint16_t code);
   void settle(int32_t index, int32_t reply_event, bool ok);
   void data_answered(const Owed& owes, Message* m, int32_t reply_event, uint16_t code);
-  /// The gateway answered although CRLF.CRLF has not come: if a look-alike has, it took that for the end.
-  void end_at_look_alike();
+  /// The gateway answered although CRLF.CRLF was not seen: it is among lost bytes, or a look-alike was taken for it.
+  void end_body_unseen();
   void starttls_answered(uint16_t code);
 
   // streams (conversation.cpp)
@@ -242,8 +255,6 @@ struct Conversation::State {
   bool may_echo() const;
   /// Consumes what can be understood at the front of the sender's bytes; 0: more is needed.
   size_t step_sender(std::string_view bytes, uint64_t offset);
-  /// The rest of a line whose beginning is not known. It is covered: it may be the end of a secret.
-  size_t skip_line(From from, std::string_view bytes, uint64_t offset);
   /// Bytes from `offset` that arrived at one time, so that events get the times of their own bytes.
   static size_t same_time(const Stream& stream, size_t size, uint64_t offset);
   size_t read_body_in_time(std::string_view bytes, uint64_t offset);
@@ -254,11 +265,32 @@ struct Conversation::State {
   size_t step_gateway(std::string_view bytes, uint64_t offset);
   size_t consume_gateway(std::string_view bytes);
   void chunk(const Chunk& c);
-  void hole(From from, int64_t at_us, uint64_t length);
+  void finish();
+
+  // lost bytes (conversation_gap.cpp)
+  /// The rest of a line whose beginning is not known. It is covered: it may be the end of a secret.
+  size_t skip_line(From from, std::string_view bytes, uint64_t offset);
+  /// The first bytes behind lost ones fit a line, or do not, or there are too few of them: then false.
+  static bool find_step(Stream& stream, Fit line);
+  void hole(From from, int64_t at_us, uint64_t length, bool of_body);
+  void gateway_hole(uint64_t length);
+  /// The sender goes on, or a side closes: a reply that lost bytes were in the middle of is over.
+  void end_cut_reply();
   void cut_body(uint64_t length, int64_t at_us);
   /// Held bytes will never be understood: what might be secret among them is covered.
   void drop_held(Stream& stream, uint64_t length);
-  void finish();
+  void pop_owed();
+  /// The oldest thing owed got no reply that was seen.
+  void forget_oldest();
+  /// Bytes of the gateway were lost and the sender goes on: it had its replies.
+  void forget_owed_at_gap();
+  /// Only QUIT is answered with 221 and only DATA with 354: what was owed before them got no reply, or it was lost.
+  void forget_owed_before(uint16_t code);
+  /// The reply to DATA or STARTTLS may have been lost: does the sender go on as if it had been granted?
+  bool goes_on_as_granted(std::string_view bytes);
+  /// Does a reply with this code show that the body now read is over, although its dot line was not seen?
+  bool reply_ends_body(uint16_t code) const;
+
   size_t memory() const;
   static std::string_view first_line(std::string_view text);
   uint64_t stable_sender() const;

@@ -87,8 +87,14 @@ Verb parse_verb(std::string_view line) {
 }
 
 std::string parse_path(std::string_view line) {
-  const size_t colon = line.find(':');
-  std::string_view rest = skip_blanks(colon == std::string_view::npos ? std::string_view{} : line.substr(colon + 1));
+  std::string_view rest = skip_blanks(line);
+  rest.remove_prefix(std::min(rest.size(), rest.find_first_of(" \t")));
+  rest = skip_blanks(rest);
+  for (const std::string_view word : {"FROM", "TO"})
+    if (starts_with_nocase(rest, word) && rest.find_first_of(" \t:<", word.size()) == word.size())
+      rest.remove_prefix(word.size());
+  rest = skip_blanks(rest);
+  if (rest.starts_with(':')) rest = skip_blanks(rest.substr(1));
   if (!rest.empty() && rest.front() == '<') {
     bool quoted = false;
     for (size_t i = 1; i < rest.size(); ++i) {
@@ -147,6 +153,29 @@ ReplyLine parse_reply_line(std::string_view line) {
   reply.code = static_cast<uint16_t>((line[0] - '0') * 100 + (line[1] - '0') * 10 + (line[2] - '0'));
   reply.continues = line.size() > 3 && line[3] == '-';
   return reply;
+}
+
+Fit fits_command(std::string_view bytes) {
+  constexpr size_t kEnough = 12;  // the longest of these words with its line end, and some
+  bytes = bytes.substr(0, kEnough);
+  const size_t lf = bytes.find('\n');
+  if (lf == std::string_view::npos && bytes.size() < kEnough) return Fit::perhaps;
+  for (const std::string_view word : {"MAIL FROM:", "RCPT TO:", "EHLO ", "HELO ", "LHLO "})
+    if (starts_with_nocase(bytes, word)) return Fit::yes;
+  if (starts_with_nocase(bytes, "BDAT ") && bytes.size() > 5 && digit(bytes[5])) return Fit::yes;
+  if (lf == std::string_view::npos) return Fit::no;
+  const std::string_view line = bytes.substr(0, lf > 0 && bytes[lf - 1] == '\r' ? lf - 1 : lf);
+  for (const std::string_view word : {"DATA", "RSET", "QUIT", "NOOP", "STARTTLS"})
+    if (equal_nocase(line, word)) return Fit::yes;
+  return Fit::no;
+}
+
+Fit fits_reply(std::string_view bytes) {
+  const bool whole = bytes.substr(0, 4).find('\n') != std::string_view::npos;
+  if (bytes.size() < 4 && !whole) return Fit::perhaps;
+  const uint16_t code = parse_reply_line(bytes.substr(0, std::min<size_t>(4, bytes.find_first_of("\r\n")))).code;
+  const bool ends_well = bytes.size() < 4 || blank(bytes[3]) || bytes[3] == '-' || bytes[3] == '\r' || bytes[3] == '\n';
+  return code >= 200 && code < 600 && ends_well ? Fit::yes : Fit::no;
 }
 
 std::string_view enhanced_code(std::string_view text) {

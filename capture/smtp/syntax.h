@@ -15,7 +15,8 @@ namespace smtpscope {
 /// The verb of a command line. Leading blanks are skipped, case does not matter; Verb::none for a blank line.
 Verb parse_verb(std::string_view line);
 
-/// What a MAIL or RCPT line names: the text between < and >, else the first word behind the colon.
+/// What a MAIL or RCPT line names: the text between < and >, else the first word behind FROM or TO and their colon,
+/// which some senders leave out.
 std::string parse_path(std::string_view line);
 
 /// SIZE=n of a MAIL line (RFC 1870), none if absent or no number.
@@ -34,6 +35,13 @@ struct ReplyLine {
   bool continues = false;  ///< "250-": more lines follow
 };
 ReplyLine parse_reply_line(std::string_view line);
+
+/// What a beginning shows of the whole. Bytes that come behind it change `no` and `yes` no more.
+enum class Fit : uint8_t { no, perhaps, yes };
+/// Do these first bytes behind lost ones begin a command that cannot be the rest of another line, of a credential say?
+Fit fits_command(std::string_view bytes);
+/// Do these first bytes behind lost ones begin a line of a reply?
+Fit fits_reply(std::string_view bytes);
 
 /// "5.1.1" of "550 5.1.1 ..." and of Cisco's "550 #5.1.1 ..."; empty if there is none.
 std::string_view enhanced_code(std::string_view reply_text);

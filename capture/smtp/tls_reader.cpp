@@ -191,6 +191,28 @@ TlsRecord TlsReader::record(uint8_t type, std::string_view payload, uint64_t len
   return out;
 }
 
+Fit fits_sslv2_hello(std::string_view bytes) {
+  if (bytes.empty() || (byte(bytes, 0) & 0x80U) == 0) return Fit::no;
+  if (bytes.size() > 2 && byte(bytes, 2) != 1) return Fit::no;
+  if (bytes.size() > 3 && byte(bytes, 3) != 3 && byte(bytes, 3) != 0) return Fit::no;
+  if (bytes.size() < 5) return Fit::perhaps;
+  return byte(bytes, 3) == 3 ? (byte(bytes, 4) <= 4 ? Fit::yes : Fit::no) : (byte(bytes, 4) == 2 ? Fit::yes : Fit::no);
+}
+
+size_t TlsReader::feed_sslv2(std::string_view bytes, std::vector<TlsRecord>& out) {
+  constexpr size_t kLength = 2;
+  const size_t wanted = held_.size() < kLength ? kLength : kLength + (number(held_, 0, kLength) & 0x7FFFU);
+  const size_t n = std::min(wanted - held_.size(), bytes.size());
+  held_.append(bytes.substr(0, n));
+  if (held_.size() < wanted || wanted == kLength) return n;
+  sslv2_ = false;
+  if (held_.size() >= 5) version_ = version_name(number(held_, 3, 2));
+  out.push_back({TlsRecord::Type::handshake, offset_, held_.size(), "client_hello " + version_, false, 0});
+  offset_ += held_.size();
+  held_.clear();
+  return n;
+}
+
 std::vector<TlsRecord> TlsReader::feed(std::string_view bytes) {
   std::vector<TlsRecord> out;
   while (!bytes.empty()) {
@@ -208,6 +230,11 @@ std::vector<TlsRecord> TlsReader::feed(std::string_view bytes) {
         out.push_back(record(byte(held_, 0), {}, length));
         held_.clear();
       }
+      continue;
+    }
+    if (!std::exchange(begun_, true)) sslv2_ = fits_sslv2_hello(bytes) != Fit::no;
+    if (sslv2_) {
+      bytes.remove_prefix(feed_sslv2(bytes, out));
       continue;
     }
     const size_t wanted = held_.size() < kHeader ? kHeader : kHeader + number(held_, 3, 2);

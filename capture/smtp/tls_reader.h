@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "capture/smtp/syntax.h"
+
 namespace smtpscope {
 
 /// One record in the clear, or a run of encrypted ones.
@@ -20,6 +22,9 @@ struct TlsRecord {
   bool is_alert = false;
   uint8_t alert = 0;  ///< its description, RFC 8446 6
 };
+
+/// Is this a ClientHello in the form of SSL 2 (RFC 5246 E.2), as OpenSSL before 1.1 and Windows before Vista send it?
+Fit fits_sslv2_hello(std::string_view bytes);
 
 class TlsReader {
  public:
@@ -36,6 +41,8 @@ class TlsReader {
   uint32_t application_records() const { return application_records_; }
 
  private:
+  /// Bytes of a first record in the form of SSL 2; how many of them belong to it.
+  size_t feed_sslv2(std::string_view bytes, std::vector<TlsRecord>& out);
   TlsRecord record(uint8_t type, std::string_view payload, uint64_t length);
   std::string handshake(std::string_view payload);
   std::string hello(std::string_view body, bool client);
@@ -45,6 +52,8 @@ class TlsReader {
   uint64_t left_ = 0;       ///< payload bytes of an encrypted record still to come
   bool encrypted_ = false;  ///< behind ChangeCipherSpec
   bool garbage_ = false;
+  bool begun_ = false;  ///< the first byte has come
+  bool sslv2_ = false;  ///< this is the first record, in the form of SSL 2
   std::string version_, sni_;
   uint32_t application_records_ = 0;
 };

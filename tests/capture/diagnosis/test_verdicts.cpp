@@ -64,6 +64,24 @@ TEST_CASE("a healthy session gets no note") {
   }
 }
 
+TEST_CASE("what QUIT is answered with settles nothing else") {
+  CHECK(broke("use hello mail rcpt data body\n+600\nS QUIT\nG 221 bye\nG fin\nS fin\n") == "left-before-final-reply");
+  CHECK(broke("use hello mail rcpt data body\nS QUIT\nG 221 bye\nG fin\nS fin\n") == "final-reply-closed");
+  const Transcript mail = play("use hello\nS MAIL FROM:<a@b.example>\n+30\nS QUIT\nG 221 bye\nG fin\nS fin\n");
+  REQUIRE(mail.breakdown);
+  CHECK(mail.breakdown->code == "gateway-silent");
+  CHECK(mail.breakdown->phase == Phase::mail);
+}
+
+TEST_CASE("a handshake that fails where TLS is spoken from the first byte is one of TLS") {
+  const std::string hello = "S~\\x16\\x03\\x01\\x00\\x05\\x01\\x00\\x00\\x01\\x00\n";
+  const Transcript t = play(hello + "G~\\x15\\x03\\x03\\x00\\x02\\x02\\x28\nG fin\nS fin\n");
+  REQUIRE(t.breakdown);
+  CHECK(t.breakdown->code == "tls-no-common-cipher");
+  CHECK(t.breakdown->phase == Phase::tls);
+  CHECK(broke(hello + "G 220 gw ESMTP\n+30\nG fin\nS fin\n") == "tls-implicit");
+}
+
 TEST_CASE("each stop in a message is put down to one cause") {
   const std::string begun = "use hello mail rcpt data\n", gone = "+300\nG 421 4.4.2 timeout\nG fin\nS fin\n";
   for (const auto& [script, code] : {

@@ -1,5 +1,7 @@
 // Files and layers below TCP: both byte orders, each link type, fragments, extension headers, a file cut at every byte;
 // and our own recordings, with and without their comments.
+#include <functional>
+
 #include "capture/recording/pcapng_writer.h"
 #include "capture/recording/session_recorder.h"
 #include "capture/transcript/json_writer.h"
@@ -82,6 +84,10 @@ TEST_CASE("every link type") {
              {1, macs + vlan + ip_type},
              {1, macs + service + vlan + ip_type},
              {1, macs + "\x88\x64" + pppoe + ppp_type},
+             {1, macs + "\x88\x47" + bytes({0, 1, 0, 64, 0, 2, 1, 64})},
+             {1, macs + vlan + "\x88\x48" + bytes({0, 2, 1, 64})},
+             {1, macs + bytes({1, 0, 0xaa, 0xaa, 3, 0, 0, 0}) + ip_type},
+             {113, std::string(14, '\0') + bytes({0, 4, 0xaa, 0xaa, 3, 0, 0, 0}) + ip_type},
              {1, macs + vlan + "\x88\x64" + pppoe + ppp_type},
              {113, std::string(14, '\0') + ip_type},
              {276, ip_type + std::string(18, '\0')},
@@ -102,6 +108,61 @@ TEST_CASE("every link type") {
   CaptureReport report;
   CHECK(analyzed(pcap(session(), 147, ""), &report).empty());
   CHECK(report.unknown_packets == report.packets);
+}
+
+TEST_CASE("packets inside others") {
+  const std::string v4_ends = bytes({192, 0, 2, 1}) + bytes({192, 0, 2, 2}), v6_ends(32, '\x20');
+  const auto outer_v4 = [&](int protocol, const std::string& payload) {
+    return bytes({0x45, 0}) + be16(20 + payload.size()) + bytes({0, 0, 0x40, 0, 64, protocol, 0, 0}) + v4_ends +
+           payload;
+  };
+  const auto outer_v6 = [&](int protocol, const std::string& payload) {
+    return bytes({0x60, 0, 0, 0}) + be16(payload.size()) + bytes({protocol, 64}) + v6_ends + payload;
+  };
+  for (const bool v6 : {false, true}) {
+    const std::string type = v6 ? "\x86\xdd" : std::string("\x08\0", 2), frame = std::string(12, '\2') + type;
+    const int ip = v6 ? 41 : 4;
+    const auto vxlan = [&](const std::string& packet) {
+      return be16(50'000) + be16(4789) + be16(16 + frame.size() + packet.size()) + be16(0) +
+             bytes({8, 0, 0, 0, 0, 0, 7, 0}) + frame + packet;
+    };
+    const std::string erspan = bytes({0x10, 0, 0x88, 0xbe, 0, 0, 0, 1}) + std::string(8, '\0') + frame;
+    using Wrap = std::function<std::string(const std::string&)>;
+    for (const Wrap& wrap : std::vector<Wrap>{
+             [&](const std::string& p) { return outer_v4(ip, p); },
+             [&](const std::string& p) { return outer_v6(ip, p); },
+             [&](const std::string& p) { return outer_v4(4, outer_v4(ip, p)); },
+             [&](const std::string& p) {
+               return outer_v4(47, bytes({0, 0}) + type + p);
+             },
+             [&](const std::string& p) {
+               return outer_v6(47, bytes({0xb0, 0}) + type + std::string(12, '\1') + p);
+             },
+             [&](const std::string& p) {
+               return outer_v4(47, bytes({0x20, 0, 0x65, 0x58, 0, 0, 0, 7}) + frame + p);
+             },
+             [&](const std::string& p) { return outer_v4(47, erspan + p); },
+             [&](const std::string& p) {
+               return outer_v4(47, bytes({0, 0, 0x88, 0xbe}) + frame + p);
+             },
+             [&](const std::string& p) { return outer_v4(17, vxlan(p)); },
+         }) {
+      auto packets = session(v6);
+      for (Packet& p : packets) p.bytes = wrap(p.bytes);
+      CAPTURE(v6, packets[0].bytes.size());
+      check_whole(pcap(packets));
+    }
+    auto cut = session(v6);  // a tunnel cut anywhere is no packet of TCP, or the beginning of one
+    for (Packet& p : cut) p.bytes = outer_v4(17, vxlan(p.bytes));
+    for (size_t length = 0; length < 120; ++length) {
+      std::vector<Packet> short_ones = cut;
+      for (Packet& p : short_ones) p.bytes.resize(std::min(length, p.bytes.size()));
+      analyzed(pcap(short_ones));
+    }
+  }
+  std::string nested;
+  for (int i = 0; i < 100; ++i) nested = outer_v4(4, nested);
+  CHECK(analyzed(pcap({{nested, 1'700'000'000'000'000, 0}})).empty());
 }
 
 TEST_CASE("pcapng with several sections and interfaces, in both byte orders") {

@@ -15,9 +15,11 @@ namespace smtpscope::test {
 struct Turn {
   From from;
   std::string bytes;
+  size_t lost = 0;  ///< instead: so many bytes that nobody saw
 };
 inline Turn S(std::string bytes) { return {From::sender, std::move(bytes)}; }
 inline Turn G(std::string bytes) { return {From::gateway, std::move(bytes)}; }
+inline Turn lost(From from, size_t bytes) { return {from, "", bytes}; }
 
 inline std::string dump(const Conversation& c) {
   std::string out;
@@ -75,6 +77,13 @@ Outcome run(const std::vector<Turn>& turns, Conversation::Policy policy, Cut cut
   for (const Turn& turn : turns) {
     at += 1000;
     const size_t side = turn.from == From::sender ? 0 : 1;
+    if (turn.lost > 0) {
+      c.hole(turn.from, at, turn.lost);
+      out.written[side].append(turn.lost, '?');
+      offset[side] += turn.lost;
+      REQUIRE(c.stable(turn.from) == offset[side]);
+      mask();
+    }
     for (size_t i = 0; i < turn.bytes.size();) {
       const size_t n = std::min(turn.bytes.size() - i, cut(turn.bytes.size() - i));
       const uint64_t stable_before = c.stable(turn.from);

@@ -109,6 +109,56 @@ TEST_CASE("bytes in disorder") {
   CHECK(has(settle({G("220 gw\r\n"), S("\r\n"), S("QUIT\r\n"), G("221 bye\r\n")}), "code=221 answers=3"));
 }
 
+TEST_CASE("221 answers QUIT only, and 354 DATA only") {
+  const std::vector<Turn> sent{S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\nDATA\r\n"), G("250 ok\r\n250 ok\r\n354 go\r\n"),
+                               S("x\r\n.\r\n")};
+  std::vector<Turn> unanswered = sent;
+  unanswered.insert(unanswered.end(), {S("QUIT\r\n"), G("221 bye\r\n")});
+  const Outcome o = settle(after_greeting(unanswered));
+  CHECK(has(o, "code=221 answers=11"));
+  CHECK(has(o, "final=-1 ended sha"));
+  // Who is sent away has no message taken.
+  std::vector<Turn> closing = sent;
+  closing.push_back(G("221 closing\r\n"));
+  CHECK(has(settle(after_greeting(closing)), "final=11 ended sha"));
+  const Outcome owing = settle(after_greeting({S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\nDATA\r\n"),
+                                               G("250 ok\r\n354 go\r\n"), S("x\r\n.\r\n"), G("250 queued as 1\r\n")}));
+  CHECK(has(owing, "code=354 answers=6"));
+  CHECK(has(owing, "ended accepted"));
+  const Outcome twice = settle(
+      after_greeting({S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\nDATA\r\n"), G("250 ok\r\n250 ok\r\n354 go\r\n354 go\r\n"),
+                      S("x\r\n.\r\n"), G("250 queued as 1\r\n")}));
+  CHECK(has(twice, "ended accepted"));
+}
+
+TEST_CASE("a ClientHello in the form of SSL 2 begins TLS") {
+  const std::string old =
+      std::string("\x80\x1c\x01\x03\x01\x00\x03\x00\x00\x00\x10\x00\x00\x2f", 14) + std::string(16, 'r');
+  const std::string answer("\x15\x03\x01\x00\x02\x02\x28", 7);
+  const Outcome o = settle(after_greeting({S("STARTTLS\r\n"), G("220 go\r\n"), S(old), G(answer)}));
+  CHECK(has(o, "tls sender tls @34+30 6000..6000 [client_hello TLS 1.0]"));
+  CHECK(has(o, "tls starttls gateway: handshake_failure(40)"));
+  CHECK(has(settle({S(old), G(answer)}), "tls implicit gateway: handshake_failure(40)"));
+  CHECK(has(settle({G("220 gw\r\n"), S("\x80\r\n"), G("500 ?\r\n")}), "code=500 answers=2"));
+}
+
+TEST_CASE("TLS behind a greeting in the clear is STARTTLS, also if that was not seen") {
+  const std::string hello("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", 10);
+  CHECK(has(settle({G("220 2.0.0 ready\r\n"), S(hello), G(hello)}), "tls starttls"));
+  CHECK(has(settle({G("220 gw\r\n"), S(hello), G("500 ?\r\n")}), "tls implicit"));
+}
+
+TEST_CASE("a path is found without its colon") {
+  for (const char* mail : {"MAIL FROM:<a@b>", "MAIL FROM a@b", "mail from <a@b>", "MAIL FROM: a@b SIZE=5",
+                           "MAIL\tFROM :<a@b>", "MAIL a@b", "MAIL <a@b>"})
+    CHECK(parse_path(mail) == "a@b");
+  CHECK(parse_path("RCPT TO <@h:x@y>") == "@h:x@y");
+  CHECK(parse_path("RCPT tom@y") == "tom@y");
+  CHECK(parse_path("RCPT to-x@y") == "to-x@y");
+  CHECK(parse_path("MAIL FROM:<>").empty());
+  CHECK(parse_path("MAIL").empty());
+}
+
 TEST_CASE("lines and bodies of any size keep memory bounded") {
   const std::string longest(200'000, 'x');
   const Outcome o =
@@ -125,6 +175,12 @@ TEST_CASE("a look-alike that the gateway takes for the end ends the message ther
   CHECK(has(o, "body sender body lines=0 sha= @62+5"));
   CHECK(has(o, "verb=MAIL"));
   CHECK(has(o, "message <evil@b>"));
+  // Where what is behind it is left out, nobody can read on.
+  const Outcome cut =
+      settle(after_greeting({S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\nDATA\r\n"), G("250 ok\r\n250 ok\r\n354 go\r\n"),
+                             S("x\r\n.\nMAIL FROM:<evil@b>\r\n"), G("250 queued as 1\r\n")}),
+             {Conversation::Body::full, 8});
+  CHECK(has(cut, "reply gateway body code=250"));
   // One that it does not take for the end is content.
   const Outcome none =
       settle(after_greeting({S("MAIL FROM:<a@b>\r\nRCPT TO:<x@y>\r\nDATA\r\n"), G("250 ok\r\n250 ok\r\n354 go\r\n"),
