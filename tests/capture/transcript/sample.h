@@ -65,6 +65,7 @@ inline Transcript sample(const std::vector<Turn>& turns, double end_s) {
   for (Event& e : t.events) e.text = lossless(e.text);
   for (Message& m : t.messages) {
     if (m.mail_from) m.mail_from = lossless(*m.mail_from);
+    m.queue_id = lossless(m.queue_id);
     for (Recipient& r : m.recipients) r.address = lossless(r.address);
   }
   t.sender_stream = {offset[0], "0123456789abcdef0123456789abcdef"};
