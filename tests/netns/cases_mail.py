@@ -416,7 +416,7 @@ def no_window_open(c):
     c.inline.window("close", opened["id"])
     stdout, _ = c.inline.divert("status")
     assert "it was closed" in stdout and "nobody is diverted" in stdout and "time is over" not in stdout, stdout
-    assert "divert on" not in stdout, stdout
+    assert "`divert on` brings" not in stdout, stdout
     assert "it was closed" in c.inline.divert("on", status=1)[1]
     c.inline.window("open", "--sender", captured, "--for", "1s")
     time.sleep(3)
