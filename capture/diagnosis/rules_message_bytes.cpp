@@ -67,6 +67,18 @@ std::optional<Match> look_alike(const View& v, const Message& message) {
   return m;
 }
 
+/// Message and look-alike's rest came in one piece, so what of it the gateway took for commands shows in its replies
+/// alone: behind the message's own come others that nothing was owed for, 354 among them.
+bool answered_from_within(const View& v, const Message& message) {
+  if (message.odd.look_alike.count == 0 || !message.accepted) return false;
+  for (int32_t i = message.final_reply + 1; i < count_of(v); ++i) {
+    const Event& e = *v.at(i);
+    if (e.kind != Event::Kind::reply || e.answers >= 0) return false;
+    if (e.code >= 300 && e.code < 400) return true;
+  }
+  return false;
+}
+
 /// "Subject: ..." and the like: what headers begin with, and commands do not.
 bool looks_like_header(std::string_view line) {
   static constexpr std::array<std::string_view, 14> kNames{
@@ -169,13 +181,15 @@ constexpr Rule kRules[] = {
               "bye\n",
      .check = [](const View& v) -> std::optional<Match> {
        for (const Message& message : v.messages) {
-         if (!message.odd.ended_at_look_alike || !message.accepted) continue;
+         const bool within = answered_from_within(v, message);
+         if ((!message.odd.ended_at_look_alike && !within) || !message.accepted) continue;
          Match m = *look_alike(v, message);
          m.phase = Phase::end_of_data;
          const int64_t answered = v.at(message.final_reply) != nullptr ? v.at(message.final_reply)->at_us : 0;
-         const bool more = std::any_of(v.events.begin() + message.body, v.events.end(), [&](const Event& e) {
-           return e.kind == Event::Kind::command && e.at_us < answered && e.verb != Verb::quit && e.verb != Verb::none;
-         });
+         const bool more = within || std::any_of(v.events.begin() + message.body, v.events.end(), [&](const Event& e) {
+                             return e.kind == Event::Kind::command && e.at_us < answered && e.verb != Verb::quit &&
+                                    e.verb != Verb::none;
+                           });
          m.why = more
                      ? "The gateway ended the message at a lone dot whose line ends are not CR LF, and took what stood "
                        "behind it in the message for commands: that is SMTP smuggling, and it worked."
@@ -204,7 +218,8 @@ constexpr Rule kRules[] = {
          "use hello mail rcpt data\n" HEADER "S Hello.\nS ..\nS MAIL FROM:<boss@gw.example>\nS .\nuse accepted bye\n",
      .check = [](const View& v) -> std::optional<Match> {
        for (const Message& message : v.messages)
-         if (!message.odd.ended_at_look_alike && message.odd.look_alike.count > 0 && !message.odd.stops_at_dot)
+         if (!message.odd.ended_at_look_alike && message.odd.look_alike.count > 0 && !message.odd.stops_at_dot &&
+             !answered_from_within(v, message))
            return look_alike(v, message);
        return std::nullopt;
      }},

@@ -341,3 +341,17 @@ TEST_CASE("no answer of a gateway that sees the sender's address: the way back i
   REQUIRE(refused.breakdown);
   CHECK(refused.breakdown->got.starts_with("connection refused (ECONNREFUSED) after "));
 }
+
+TEST_CASE("smuggling that worked shows in the replies when all of it came in one piece") {
+  const std::string message =
+      "use hello mail rcpt data\n"
+      "S~Subject: x\\r\\n\\r\\nhello\\n.\\nMAIL FROM:<boss@gw.example>\\r\\nRCPT TO:<b@gw.example>\\r\\nDATA\\r\\n"
+      "Subject: y\\r\\n\\r\\nforged\\r\\n.\\r\\n\n";
+  const Transcript taken = play(message + "use accepted\nG 250 ok\nG 250 ok\nG 354 go\nG 250 ok\nuse bye\n");
+  CHECK(has_note(taken, "look-alike-taken"));
+  CHECK_FALSE(has_note(taken, "end-look-alike"));
+  CHECK(taken.notes[0].why.find("it worked") != std::string::npos);
+  const Transcript not_taken = play(message + "use accepted\nuse bye\n");
+  CHECK(has_note(not_taken, "end-look-alike"));
+  CHECK_FALSE(has_note(not_taken, "look-alike-taken"));
+}
