@@ -100,6 +100,7 @@ void CapturedSenders::divert() {
   Settings settings = proxy_->settings();
   std::vector<DivertWindow> opened;
   std::optional<uint64_t> config_left_s;
+  windows_->take_config();  // else nobody would be diverted for a while after a reload that begins it anew
   for (WindowKeeper::Open& open : windows_->open_windows())
     if (open.terms.id == kConfigWindow)
       config_left_s = open.left_s;

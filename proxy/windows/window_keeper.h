@@ -71,6 +71,9 @@ class WindowKeeper {
     uint64_t left_s;  ///< of its time; 0: it has no end
   };
   std::vector<Open> open_windows() const;
+  /// The configuration's own window, as the last reload has made it, is one of them from now on. True if it is another
+  /// than before. look() does it too, but later.
+  bool take_config();
 
   struct Count {
     std::string id;
@@ -97,8 +100,6 @@ class WindowKeeper {
     bool is_config() const { return terms().id == kConfigWindow; }
   };
 
-  /// True if the configuration asks for another one than before.
-  bool take_config();
   /// From now on the proxy listens for it.
   void begin(Kept& kept);
   void stop_listening(Kept& kept, int64_t at_us);

