@@ -42,6 +42,15 @@ class Scope(Smtpscope):
     def write(self, **more):
         self.file.write_text(json.dumps(self.settings | more, indent=1))
 
+    def start(self, timeout=30):
+        """Also waits until it can be asked, which is a moment after it listens."""
+        super().start(timeout)
+        deadline = time.monotonic() + timeout
+        while self.cli("window", "list", "--store", self.store, check=False)[0] != OK:
+            assert time.monotonic() < deadline, f"it cannot be asked:\n{self.log()}"
+            time.sleep(0.02)
+        return self
+
     def window(self, *words, status=OK, place=None):
         got, out, err = self.cli("window", words[0], *(place or ("--store", self.store)), *words[1:], check=False)
         assert got == status, f"window {words}: status {got}, not {status}\n{out}{err}"
