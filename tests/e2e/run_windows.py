@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lib import command_line, store  # noqa: E402
+from lib.service import wait_for  # noqa: E402
 from lib.smtp import Delivery, SimpleGateway  # noqa: E402
 from lib.smtpscope import Smtpscope, free_port  # noqa: E402
 
@@ -45,10 +46,7 @@ class Scope(Smtpscope):
     def start(self, timeout=30):
         """Also waits until it can be asked, which is a moment after it listens."""
         super().start(timeout)
-        deadline = time.monotonic() + timeout
-        while self.cli("window", "list", "--store", self.store, check=False)[0] != OK:
-            assert time.monotonic() < deadline, f"it cannot be asked:\n{self.log()}"
-            time.sleep(0.02)
+        wait_for(lambda: self.cli("window", "list", "--store", self.store, check=False)[0] == OK, self.log, timeout)
         return self
 
     def window(self, *words, status=OK, place=None):
