@@ -66,12 +66,12 @@ void SenderFollower::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     asked_.wait(lock, [this] { return stopping_ || next_; });
-    asked_.wait_for(lock, std::chrono::milliseconds(kSettleMs), [this] { return stopping_; });
     if (stopping_) return;
     const WantedSenders wanted = *std::exchange(next_, std::nullopt);
     lock.unlock();
     apply(wanted);
     lock.lock();
+    asked_.wait_for(lock, std::chrono::milliseconds(kSettleMs), [this] { return stopping_; });
   }
 }
 

@@ -28,8 +28,8 @@ std::optional<DivertIntent> changed_senders(const WantedSenders& wanted, const H
 
 class SenderFollower {
  public:
-  static constexpr uint64_t kSettleMs =
-      1000;  ///< several changes at once are one; a command may do it itself meanwhile
+  /// After a change, which is made at once: further ones meanwhile are one.
+  static constexpr uint64_t kSettleMs = 1000;
 
   /// Before any thread is started.
   SenderFollower();

@@ -86,7 +86,12 @@ class Topology:
             run("ip", "-n", name, "addr", "add", address, "dev", link, *(("nodad",) if ":" in address else ()))
 
     def _settle(self):
-        """The first packets of a link may be lost until both ends are up."""
+        """The first packets of a link may be lost until both ends are up, and each link gets a route for its own address late."""
+        deadline = time.monotonic() + 10
+        while "fe80" not in (own := self.run("middle", "ip", "-6", "addr", "show", "dev", "br0" if self.bridged else "eth1").stdout) \
+                or "tentative" in self.run("middle", "ip", "-6", "addr").stdout:
+            assert time.monotonic() < deadline, f"addresses of links do not settle: {own}"
+            time.sleep(0.05)
         for version in (4, 6):
             deadline = time.monotonic() + 10
             while "refused" not in self.run("sender", sys.executable, "-c", KNOCK, GATEWAY[version], check=False).stderr:
