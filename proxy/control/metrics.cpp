@@ -88,9 +88,9 @@ std::string metrics_text(const MetricsView& view) {
   text.sample(of(m.names_good), "state=\"resolved\"");
   text.sample(of(m.names_kept), "state=\"kept\"");
   text.sample(of(m.names_failed), "state=\"failed\"");
-  text.family("recorder_queue_bytes", "gauge", "Bytes that wait to be recorded, of each worker.");
+  text.family("recorder_queue_bytes", "gauge", "Bytes that wait for each recorder.");
   for (size_t i = 0; i < view.recorder_backlogs.size(); ++i)
-    text.sample(view.recorder_backlogs[i], fmt::format("worker=\"{}\"", i));
+    text.sample(view.recorder_backlogs[i], fmt::format("recorder=\"{}\"", i));
   text.family("proxy_header_refusals_total", "counter",
               "Connections of load balancers, or of who would be one, closed for their PROXY header.");
   for (size_t i = 0; i < HeaderRefusals::kNames.size(); ++i)

@@ -16,7 +16,7 @@ namespace smtpscope {
 struct MetricsView {
   const RelayMetrics& relay;
   const HeaderRefusals& refusals;
-  std::vector<size_t> recorder_backlogs;  ///< bytes, of each worker
+  std::vector<size_t> recorder_backlogs;  ///< bytes that wait for each
   std::string version;
   std::vector<std::pair<std::string, uint64_t>> windows{};  ///< that are open, and their sessions so far
   std::map<std::string, uint64_t> windows_ended{};          ///< by cause

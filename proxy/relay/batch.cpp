@@ -38,26 +38,39 @@ std::unique_ptr<Batch> BatchQueue::exchange(std::unique_ptr<Batch> full) {
   return empty ? std::move(empty) : std::make_unique<Batch>();
 }
 
+void BatchQueue::leave() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (loops_ > 0) --loops_;
+  }
+  ready_.notify_one();
+}
+
 void BatchQueue::stop() {
   {
     const std::lock_guard lock(mutex_);
-    stopped_ = true;
+    loops_ = 0;
   }
   ready_.notify_one();
 }
 
 bool BatchQueue::take(std::vector<std::unique_ptr<Batch>>& out, int timeout_ms) {
   std::unique_lock lock(mutex_);
-  ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return stopped_ || !full_.empty(); });
+  ready_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return loops_ == 0 || !full_.empty(); });
   out.swap(full_);
-  return !stopped_ || !out.empty();
+  return loops_ > 0 || !out.empty();
 }
 
 void BatchQueue::give_back(std::unique_ptr<Batch> batch) {
   pending_.fetch_sub(batch->used(), std::memory_order_relaxed);
   batch->clear();
   const std::lock_guard lock(mutex_);
-  if (free_.size() < kMaxFree) free_.push_back(std::move(batch));
+  if (free_.size() < max_free_) free_.push_back(std::move(batch));
+}
+
+void BatchQueue::trim() {
+  const std::lock_guard lock(mutex_);
+  free_.clear();
 }
 
 }  // namespace smtpscope

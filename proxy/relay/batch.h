@@ -1,6 +1,6 @@
 // How a loop hands what it saw to its recorder thread. recv() reads straight into a batch, so recording costs no copy;
-// a batch goes over when it is full or kFlushMs old. The recorder gets batches in order; if it falls behind by
-// its share of kMaxPending bytes, the bytes of further chunks are dropped and counted (the session's mail goes on).
+// a batch goes over when it is full or kFlushMs old. The recorder gets each loop's batches in order; if it falls behind
+// by its share of kMaxPending bytes, the bytes of further chunks are dropped and counted (the session's mail goes on).
 #pragma once
 
 #include <algorithm>
@@ -79,34 +79,39 @@ class Batch {
   size_t used_ = 0;
 };
 
-/// The way from one loop to one recorder thread and back.
+/// The way from the loops that share a recorder thread to it, and back.
 class BatchQueue {
  public:
   static constexpr size_t kMaxPending = 64 << 20;                ///< of all queues
   static constexpr size_t kLeastPending = 8 * Batch::kCapacity;  ///< that each may hold however many there are
 
-  /// One of `queues`, which share kMaxPending.
-  explicit BatchQueue(uint32_t queues = 1) : max_pending_(std::max(kMaxPending / queues, kLeastPending)) {}
+  /// Of so many loops; one of `queues`, which share kMaxPending.
+  explicit BatchQueue(uint32_t loops = 1, uint32_t queues = 1)
+      : max_pending_(std::max(kMaxPending / queues, kLeastPending)), max_free_(loops + 1), loops_(loops) {}
 
   /// Loop side. Takes a full batch, gives an empty one.
   std::unique_ptr<Batch> exchange(std::unique_ptr<Batch> full);
   /// Bytes that the recorder has not finished with.
   size_t pending() const { return pending_.load(std::memory_order_relaxed); }
   bool overloaded() const { return pending() > max_pending_; }
+  /// One loop has no more to give.
+  void leave();
+  /// No loop has.
   void stop();
 
-  /// Recorder side. Waits at most `timeout_ms` for batches; false once stopped and empty.
+  /// Recorder side. Waits at most `timeout_ms` for batches; false once no loop is left and it is empty.
   bool take(std::vector<std::unique_ptr<Batch>>& out, int timeout_ms);
   void give_back(std::unique_ptr<Batch> batch);
+  /// What was kept for the loops goes back to the system.
+  void trim();
 
  private:
-  static constexpr size_t kMaxFree = 1;
-  const size_t max_pending_;
+  const size_t max_pending_, max_free_;
   std::mutex mutex_;
   std::condition_variable ready_;
   std::vector<std::unique_ptr<Batch>> full_, free_;
   std::atomic<size_t> pending_{0};
-  bool stopped_ = false;
+  uint32_t loops_;
 };
 
 }  // namespace smtpscope

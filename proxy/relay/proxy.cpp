@@ -18,6 +18,9 @@
 namespace smtpscope {
 namespace {
 
+/// A session costs its recorder about half of what it costs its loop, and each thread more takes processors from loops.
+constexpr uint32_t kLoopsARecorder = 2;
+
 void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -78,8 +81,13 @@ Proxy::Proxy(const Settings& settings, std::shared_ptr<const SenderFilter> filte
   const uint32_t count = settings.workers > 0 ? settings.workers : workers_by_default();
   Listeners listeners = open_listeners(settings, count, inherited);
   addresses_ = std::move(listeners.addresses);
+  const uint32_t recorders = (count + kLoopsARecorder - 1) / kLoopsARecorder;
+  for (uint32_t left = count; left > 0; left -= std::min(left, kLoopsARecorder))
+    recorders_.push_back(std::make_unique<Recorder>(settings.store.path, *context_->metrics,
+                                                    std::min(left, kLoopsARecorder), recorders));
   for (auto& sockets : listeners.of_worker)
-    workers_.push_back(std::make_unique<Worker>(context_, std::move(sockets), count));
+    workers_.push_back(
+        std::make_unique<Worker>(context_, std::move(sockets), recorders_[workers_.size() / kLoopsARecorder]->queue()));
 }
 
 Proxy::~Proxy() = default;
@@ -173,14 +181,16 @@ std::vector<const Pulse*> Proxy::pulses() const {
 }
 std::vector<size_t> Proxy::recorder_backlogs() const {
   std::vector<size_t> backlogs;
-  for (const auto& worker : workers_) backlogs.push_back(worker->recorder_backlog());
+  for (const auto& recorder : recorders_) backlogs.push_back(recorder->queue().pending());
   return backlogs;
 }
 bool Proxy::done() const {
-  return std::all_of(workers_.begin(), workers_.end(), [](const auto& worker) { return worker->done(); });
+  const auto done = [](const auto& each) { return each->done(); };
+  return std::all_of(workers_.begin(), workers_.end(), done) && std::all_of(recorders_.begin(), recorders_.end(), done);
 }
 void Proxy::join() {
   for (auto& worker : workers_) worker->join();
+  for (auto& recorder : recorders_) recorder->join();
   log_window(false);
   if (instance_) instance_->finish();
 }

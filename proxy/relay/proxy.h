@@ -10,6 +10,7 @@
 #include "config/checks.h"
 #include "config/settings.h"
 #include "proxy/net/inherited_sockets.h"
+#include "proxy/relay/recorder.h"
 #include "proxy/relay/store_thread.h"
 #include "proxy/relay/worker.h"
 
@@ -55,7 +56,7 @@ class Proxy {
   RelayMetrics& metrics() const { return *context_->metrics; }
   /// For what the main loop has to do in the store while the proxy runs.
   StoreThread& store() { return store_; }
-  /// Of each worker, bytes that wait for its recorder.
+  /// Bytes that wait for each recorder.
   std::vector<size_t> recorder_backlogs() const;
   /// Connections of load balancers that were refused so far, for this reason.
   uint64_t refused(HeaderRefusals::Why why) const { return context_->refusals->count(why); }
@@ -74,6 +75,7 @@ class Proxy {
   std::vector<std::string> addresses_;
   std::unique_ptr<Instance> instance_;
   StoreThread store_;
+  std::vector<std::unique_ptr<Recorder>> recorders_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

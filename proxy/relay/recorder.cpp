@@ -80,22 +80,26 @@ struct Recorder::Ended {
 CaptureSession::CaptureSession() = default;
 CaptureSession::~CaptureSession() = default;
 
-Recorder::Recorder(std::string store, BatchQueue& queue, RelayMetrics& metrics, uint32_t recorders)
+Recorder::Recorder(std::string store, RelayMetrics& metrics, uint32_t loops, uint32_t recorders)
     : max_memory_(kMaxMemory / recorders),
       max_ended_(kMaxEnded / recorders),
       max_kept_lines_(kMaxKeptLines / recorders),
       max_held_(HeldCapture::kMostOfAll / recorders),
       store_(std::move(store)),
-      queue_(queue),
+      queue_(loops, recorders),
       metrics_(metrics),
       thread_([this] { run(); }) {}
-Recorder::~Recorder() { join(); }
+Recorder::~Recorder() {
+  queue_.stop();
+  join();
+}
 
 void Recorder::join() {
   if (thread_.joinable()) thread_.join();
 }
 
 void Recorder::run() {
+  pthread_setname_np(pthread_self(), "recorder");
   std::vector<std::unique_ptr<Batch>> batches;
   for (bool more = true; more;) {
     more = queue_.take(batches, dirty_.empty() && counted_.empty() ? 1000 : kRetryMs);
@@ -109,6 +113,7 @@ void Recorder::run() {
   }
   for (auto& [key, file] : files_)
     if (!file->lines.empty()) spdlog::error("{}: transcripts lost: {}", file->name, file->failure);
+  done_ = true;
 }
 
 Recorder::DayFile& Recorder::file_of(const SessionFacts& facts) {
@@ -337,6 +342,7 @@ void Recorder::rest() {
   if (!std::exchange(worked_, false)) return;
   for (auto& [path, file] : files_) file->blocks.shrink_to_fit();
   spare_ = {};
+  queue_.trim();
 #ifndef __SANITIZE_ADDRESS__  // its allocator stands in malloc's place, whose heap was never begun
   malloc_trim(0);
 #endif

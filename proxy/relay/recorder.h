@@ -1,6 +1,6 @@
-// One thread per worker that turns batches into recordings and transcripts: understands, masks, appends pcapng blocks,
-// and when a session ends appends its transcript. What the disk does not take is lost to the capture, said in the log
-// and in the transcripts, and never waits in the way of mail.
+// A thread that turns the batches of one loop or two into recordings and transcripts: understands, masks, appends
+// pcapng blocks, and when a session ends appends its transcript. What the disk does not take is lost to the capture,
+// said in the log and in the transcripts, and never waits in the way of mail.
 //
 // What all sessions' analysis holds is bounded by kMaxMemory, of which each recorder has its share. Beyond half of it a
 // session that holds more than kModestMemory is no longer understood, beyond all of it none is: their bytes are holes
@@ -11,6 +11,7 @@
 // understood and written only when it is kept.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -29,14 +30,19 @@ class Recorder {
   static constexpr size_t kMaxMemory = 256 << 20;
   static constexpr size_t kModestMemory = 64 << 10;
 
-  /// One of `recorders`, which share the bounds.
-  Recorder(std::string store, BatchQueue& queue, RelayMetrics& metrics, uint32_t recorders = 1);
+  /// Of so many loops; one of `recorders`, which share the bounds.
+  Recorder(std::string store, RelayMetrics& metrics, uint32_t loops = 1, uint32_t recorders = 1);
+  /// Whatever the loops do.
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  /// Handles what is queued, then ends the thread. BatchQueue::stop() must have been called.
+  /// Where the loops put what they saw.
+  BatchQueue& queue() { return queue_; }
+  /// Waits until all is handled that the loops have put; each has to have left the queue.
   void join();
+  /// From any thread: join() would not wait.
+  bool done() const { return done_.load(); }
 
  private:
   friend struct CaptureSession::Recording;
@@ -66,7 +72,7 @@ class Recorder {
 
   const size_t max_memory_, max_ended_, max_kept_lines_, max_held_;
   std::string store_;
-  BatchQueue& queue_;
+  BatchQueue queue_;
   RelayMetrics& metrics_;
   std::map<DayKey, std::unique_ptr<DayFile>> files_;
   std::vector<DayFile*> dirty_;
@@ -79,6 +85,7 @@ class Recorder {
   size_t kept_lines_ = 0;    ///< bytes of transcripts that wait for the disk
   bool squeezed_ = false;    ///< said in the log that memory is short
   bool worked_ = false;      ///< since it last rested
+  std::atomic<bool> done_{false};
   std::thread thread_;
 };
 

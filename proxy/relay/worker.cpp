@@ -34,8 +34,8 @@ Worker& worker_of(T* handle) {
 
 }  // namespace
 
-Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners, uint32_t workers)
-    : context_(std::move(context)), queue_(workers) {
+Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners, BatchQueue& queue)
+    : context_(std::move(context)), queue_(queue) {
   if (uv_loop_init(&loop_) != 0) throw std::runtime_error("no event loop: out of descriptors or memory");
   auto wake = std::make_unique<uv_async_t>();
   if (uv_async_init(&loop_, wake.get(), [](uv_async_t* h) {
@@ -65,13 +65,9 @@ Worker::Worker(std::shared_ptr<const RelayContext> context, std::vector<Listenin
       header_wait_ = std::make_unique<HeaderWait>(*this, &loop_);
     listeners_.push_back(std::move(listener));
   }
-  recorder_ = std::make_unique<Recorder>(context_->settings->store.path, queue_, *context_->metrics, workers);
 }
 
-Worker::~Worker() {
-  if (!thread_.joinable() && !done_) queue_.stop();  // never started: its recorder waits
-  join();
-}
+Worker::~Worker() { join(); }
 
 void Worker::start() {
   for (Listener& listener : listeners_) {
@@ -90,6 +86,7 @@ void Worker::start() {
 
 /// libuv's part runs when it has something to do; a round that only moves sessions' bytes does without it.
 void Worker::run() {
+  pthread_setname_np(pthread_self(), "relay");
   while (poller_) {
     uv_update_time(&loop_);
     const int timeout_ms = uv_backend_timeout(&loop_);
@@ -102,8 +99,7 @@ void Worker::run() {
   [[maybe_unused]] const int left = uv_loop_close(&loop_);
   assert(left == 0);
   if (!batch_->empty()) batch_ = queue_.exchange(std::move(batch_));
-  queue_.stop();
-  recorder_->join();
+  queue_.leave();
   done_ = true;
 }
 

@@ -1,4 +1,4 @@
-// One thread, one libuv loop: its listeners, its sessions, its recorder. Nothing of a worker is touched by another
+// One thread, one libuv loop: its listeners, its sessions. Nothing of a worker is touched by another
 // thread but the requests posted to it (stop accepting, end now).
 #pragma once
 
@@ -26,7 +26,6 @@
 #include "proxy/relay/incoming.h"
 #include "proxy/relay/listeners.h"
 #include "proxy/relay/pulse.h"
-#include "proxy/relay/recorder.h"
 #include "proxy/relay/relay_metrics.h"
 #include "proxy/relay/session.h"
 #include "proxy/relay/undecided.h"
@@ -49,9 +48,9 @@ struct RelayContext {
 
 class Worker {
  public:
-  /// Takes over listening sockets. One of `workers`, which share what may be held in memory. Throws std::runtime_error
-  /// if libuv has no loop to give.
-  Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners, uint32_t workers);
+  /// Takes over listening sockets; `queue` leads to its recorder. Throws std::runtime_error if libuv has no loop to
+  /// give.
+  Worker(std::shared_ptr<const RelayContext> context, std::vector<ListeningSocket> listeners, BatchQueue& queue);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -63,11 +62,9 @@ class Worker {
   void drain();
   /// From any thread. Ends all sessions at once; `cause` is a literal and stands in their transcripts.
   void end_now(const char* cause);
-  /// Waits for the thread and for all transcripts to be written.
+  /// Waits for the thread.
   void join();
   bool done() const { return done_.load(); }
-  /// From any thread: bytes that wait for the recorder.
-  size_t recorder_backlog() const { return queue_.pending(); }
   /// From any thread.
   const Pulse& pulse() const { return pulse_; }
   /// From the thread that calls drain(), before it does: until then they do not change.
@@ -151,9 +148,8 @@ class Worker {
   bool crowded_ = false;          ///< said in the log
   bool undiverted_said_ = false;  ///< said in the log
 
-  BatchQueue queue_;
+  BatchQueue& queue_;
   std::unique_ptr<Batch> batch_ = std::make_unique<Batch>();
-  std::unique_ptr<Recorder> recorder_;
 
   std::mutex next_mutex_;
   std::shared_ptr<const RelayContext> next_context_;  ///< null: none waits

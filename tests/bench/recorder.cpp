@@ -83,12 +83,11 @@ int main(int argc, char** argv) {
   std::string store = (std::filesystem::temp_directory_path() / "bench_recorder.XXXXXX").string();
   if (mkdtemp(store.data()) == nullptr) return perror("mkdtemp"), 1;
 
-  BatchQueue queue;
   const int64_t process_before = cpu_ns(CLOCK_PROCESS_CPUTIME_ID), thread_before = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
   {
     RelayMetrics metrics;
-    Recorder recorder(store, queue, metrics);
-    Loop loop(queue);
+    Recorder recorder(store, metrics);
+    Loop loop(recorder.queue());
     for (int done = 0; done < sessions; done += kAtOnce) {
       std::vector<CaptureSession*> open;
       for (int i = 0; i < kAtOnce; ++i) {
@@ -119,7 +118,7 @@ int main(int argc, char** argv) {
       }
     }
     loop.flush();
-    queue.stop();
+    recorder.queue().leave();
     recorder.join();
   }
   const int64_t spent =

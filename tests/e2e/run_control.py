@@ -80,7 +80,7 @@ async def counts(scope):
     for name, value in (("smtpscope_sessions_total", 21), ("smtpscope_sessions_open", 1), ("smtpscope_captured_sessions_total", 21),
                         ("smtpscope_captured_sessions_open", 1),
                         ('smtpscope_verdicts_total{verdict="delivered"}', 20), ('smtpscope_capture_losses_total{reason="disk"}', 0),
-                        ('smtpscope_recorder_queue_bytes{worker="1"}', 0)):
+                        ('smtpscope_recorder_queue_bytes{recorder="0"}', 0)):
         await scope.wait_value(name, value)
     for command in ("list", "summary", "show last"):  # of those that are over, and that there is another
         _, shown, said = await asyncio.to_thread(scope.cli, *command.split(), "--store", scope.store)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
-HELPERS = ("store", "divert")  # threads beside the main one and the workers
 SO_PASSCRED, SCM_CREDENTIALS = 16, 2
 
 
@@ -84,11 +83,11 @@ class Held:
 
 
 def worker_threads(pid):
-    """The threads of workers. Each worker makes its recorder first and starts its own loop later, when the last one has made
-    its: so the second half of all threads but the first, and but those that have a name of their own."""
-    others = [tid for tid in threads(pid) if tid != pid and Path(f"/proc/{pid}/task/{tid}/comm").read_text().strip() not in HELPERS]
-    assert others and len(others) % 2 == 0, f"{len(others)} threads beside the main one"
-    return others[len(others) // 2:]
+    """The threads of workers' loops."""
+    named = {tid: Path(f"/proc/{pid}/task/{tid}/comm").read_text().strip() for tid in threads(pid)}
+    found = [tid for tid, name in named.items() if name == "relay"]
+    assert found, named
+    return found
 
 
 class Manager:

@@ -123,7 +123,7 @@ TEST_CASE("metrics say what was counted") {
        {"smtpscope_build_info{version=\"1.2.3\"} 1\n", "smtpscope_sessions_total 7\n", "smtpscope_sessions_open 2\n",
         "smtpscope_relayed_bytes_total{from=\"sender\"} 1000\n", "smtpscope_verdicts_total{verdict=\"breakdown\"} 3\n",
         "smtpscope_breakdowns_total{phase=\"end-of-data\",party=\"policy\"} 2\n",
-        "smtpscope_recorder_queue_bytes{worker=\"1\"} 20\n",
+        "smtpscope_recorder_queue_bytes{recorder=\"1\"} 20\n",
         "smtpscope_proxy_header_refusals_total{reason=\"late\"} 1\n", "# TYPE smtpscope_sessions_open gauge\n",
         "smtpscope_windows_open 2\n", "smtpscope_window_sessions{window=\"config\"} 4\n",
         "smtpscope_windows_ended_total{by=\"time\"} 2\n"}) {

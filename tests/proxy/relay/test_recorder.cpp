@@ -36,12 +36,13 @@ std::unique_ptr<Batch> long_session(int number) {
 
 TEST_CASE("no transcript is lost when many large ones of one sender come at once") {
   const TempStore store;
-  BatchQueue queue;
   constexpr int kSessions = 4;
-  for (int i = 0; i < kSessions; ++i) queue.exchange(long_session(i));
-  queue.stop();
   smtpscope::RelayMetrics metrics;
-  Recorder(store.path, queue, metrics).join();
+  Recorder recorder(store.path, metrics);
+  for (int i = 0; i < kSessions; ++i) recorder.queue().exchange(long_session(i));
+  recorder.queue().leave();
+  recorder.join();
+  CHECK(recorder.done());
   std::ifstream in(transcripts_path(store.path, "192.0.2.7", 0));
   const std::string lines{std::istreambuf_iterator<char>(in), {}};
   CHECK(lines.size() > kSessions * size_t{2} << 20);
