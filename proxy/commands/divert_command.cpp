@@ -18,12 +18,12 @@
 #include "proxy/commands/commands.h"
 #include "proxy/commands/divert_view.h"
 #include "proxy/commands/locate.h"
-#include "proxy/commands/open_windows.h"
 #include "proxy/control/control_client.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/host_facts.h"
 #include "proxy/divert/names_to_divert.h"
 #include "proxy/divert/nft_text.h"
+#include "proxy/windows/open_windows.h"
 
 namespace smtpscope {
 namespace {
@@ -69,22 +69,6 @@ std::optional<Configured> configured(const DivertArguments& a) {
   return Configured{*path, *text, std::move(*settings)};
 }
 
-/// Asks the proxy of this store, if there is one.
-Result<ControlAnswer> ask(const Configured& c, const char* method, const char* path) {
-  constexpr auto kPatience = std::chrono::seconds(5);
-  return ask_proxy({c.settings.store.path, c.settings.control}, method, path, {}, kPatience);
-}
-
-/// As the running proxy tells them; where none answers, as its store has them.
-OpenWindows windows_now(const Configured& c) {
-  const auto answer = ask(c, "GET", "/windows");
-  auto told = answer && answer->status == 200 ? told_windows(answer->body) : std::nullopt;
-  if (told) return std::move(*told);
-  OpenWindows stored = stored_windows(c.settings.store.path);
-  stored.untold = answer ? fmt::format("it answers {}", answer->status) : answer.error();
-  return stored;
-}
-
 /// Whom these windows record. None: what is wrong was said. `nobody_is_fine`: that it is nobody is no fault.
 std::optional<DivertIntent> intent_of(const Configured& c, const OpenWindows& windows, bool nobody_is_fine = false) {
   DivertPlanning plan = plan_with_windows(c.settings, names_to_divert(c.settings, windows.opened, say), windows);
@@ -99,7 +83,8 @@ std::optional<DivertIntent> intent_of(const Configured& c, const OpenWindows& wi
 /// What is not diverted is not recorded either, and the other way round: so the running proxy loads the file first.
 /// False: it refuses to, and why was said.
 bool load_into_proxy(const Configured& c) {
-  const auto answer = ask(c, "POST", "/reload");
+  constexpr auto kPatience = std::chrono::seconds(5);
+  const auto answer = ask_proxy({c.settings.store.path, c.settings.control}, "POST", "/reload", {}, kPatience);
   if (!answer) return true;  // there is none
   const auto told = nlohmann::json::parse(answer->body, nullptr, false);
   const auto list = [&](const char* key) {
@@ -170,7 +155,7 @@ ExitCode on(const DivertArguments& a) {
     return ExitCode::config;
   }
   if (!load_into_proxy(*c)) return ExitCode::failed;
-  const OpenWindows windows = windows_now(*c);
+  const OpenWindows windows = windows_now(c->settings);
   if (windows.none()) {
     say(
         fmt::format("{}, so nobody is to be diverted, and nothing was changed. Open one, and call `divert on` again: "
@@ -202,7 +187,14 @@ ExitCode off(const DivertArguments& a) {
 ExitCode print_commands(const DivertArguments& a) {
   const auto c = configured(a);
   if (!c) return ExitCode::config;
-  OpenWindows windows = windows_now(*c);
+  OpenWindows windows = windows_now(c->settings);
+  if (windows.none() && c->settings.capture.senders.empty()) {
+    say(
+        fmt::format("{}, and the file names no senders: there is nothing that could be shown. Open one, and call "
+                    "`divert print` again: smtpscope window open --sender ADDRESS --for 30m",
+                    no_window_is_open(*c)));
+    return ExitCode::failed;
+  }
   if (windows.none()) {
     say(fmt::format("{}; `divert on` would refuse. This is what it would do with the file's own window open:",
                     no_window_is_open(*c)));
@@ -249,7 +241,7 @@ ExitCode status(const DivertArguments& a) {
     return shown == ExitCode::ok ? code : shown;
   }
   const auto c = configured(a);
-  const OpenWindows windows = c ? windows_now(*c) : OpenWindows();
+  const OpenWindows windows = c ? windows_now(c->settings) : OpenWindows();
   const auto intent = c ? intent_of(*c, windows, true) : std::nullopt;
   // What is diverted can be told all the same, when the file is wrong or its names cannot be resolved now.
   if (!intent) return show(a, {}) == ExitCode::ok ? ExitCode::config : ExitCode::failed;

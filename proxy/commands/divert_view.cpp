@@ -49,7 +49,11 @@ std::string listed(const std::vector<std::string>& all) {
                      shown < all.size() ? fmt::format(" and {} more (--json)", all.size() - shown) : "");
 }
 
-int64_t until_us(const DivertStatus& s) { return unix_us() + static_cast<int64_t>(*s.ends_in_s) * 1'000'000; }
+/// The kernel tells whole seconds.
+int64_t until_us(const DivertStatus& s) {
+  constexpr int64_t kSecond = 1'000'000;
+  return (unix_us() + kSecond / 2) / kSecond * kSecond + static_cast<int64_t>(*s.ends_in_s) * kSecond;
+}
 
 std::string senders_text(const DivertStatus& s, const std::string& no_window) {
   if (s.is == DivertStatus::Is::unfinished && s.senders == 0)

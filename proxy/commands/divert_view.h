@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "proxy/commands/open_windows.h"
+#include "proxy/windows/open_windows.h"
 #include "proxy/divert/divert.h"
 
 namespace smtpscope {

@@ -12,6 +12,7 @@
 #include "proxy/commands/commands.h"
 #include "proxy/commands/locate.h"
 #include "proxy/doctor/checks.h"
+#include "proxy/windows/open_windows.h"
 
 namespace smtpscope {
 namespace {
@@ -45,6 +46,7 @@ ExitCode doctor(const Arguments& a) {
     for (const SettingsIssue& issue : faults)
       fmt::print(stderr, "{}\n", locate_message(*text, *path, issue.pointer, issue.message));
     if (!faults.empty()) return ExitCode::config;
+    options.windows = windows_now(settings);
   }
   const DoctorFacts facts = read_doctor_facts(settings, path.has_value(), options);
   const auto findings = examine(facts);

@@ -21,6 +21,7 @@
 #include "capture/transcript/json_reader.h"
 #include "capture/transcript/json_writer.h"
 #include "capture/transcript/text_view.h"
+#include "config/ip.h"
 #include "config/settings.h"
 #include "config/units.h"
 #include "proxy/commands/commands.h"
@@ -114,6 +115,10 @@ ExitCode show(const ShowOptions& options) {
   if (options.format == "pcapng" && ::isatty(STDOUT_FILENO) == 1)
     throw CLI::ValidationError("--format pcapng writes a binary file; send it to one: smtpscope show " + options.what +
                                " --format pcapng > session.pcapng");
+  if (IpAddress::parse(options.what)) {
+    fmt::print(stderr, "smtpscope: {0} is an address, not a session: smtpscope list --sender {0}\n", options.what);
+    return ExitCode::usage;
+  }
   std::error_code ignored;
   if (options.what.find_first_of("./") != std::string::npos || fs::is_regular_file(options.what, ignored))
     return show_file(options);

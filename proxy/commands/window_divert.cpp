@@ -9,10 +9,10 @@
 #include "config/loader.h"
 #include "proxy/commands/ask_command.h"
 #include "proxy/commands/locate.h"
-#include "proxy/commands/open_windows.h"
 #include "proxy/divert/divert.h"
 #include "proxy/divert/names_to_divert.h"
 #include "proxy/divert/state.h"
+#include "proxy/windows/open_windows.h"
 
 namespace smtpscope {
 namespace {

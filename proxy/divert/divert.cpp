@@ -210,7 +210,7 @@ bool divert_on(const DivertIntent& intent, const Say& say, bool force) {
     dropped = dropped || obstacle.certain;
   }
   if (dropped && !force && (!before || before->phase != DivertState::Phase::on))
-    return say("the senders' mail would stop, so nothing was changed; --force diverts all the same"), false;
+    return say("the senders' mail would stop, so the kernel was left as it is; --force diverts all the same"), false;
   if (const auto error = file.write(state)) return say(error->message), false;
 
   auto failed = run_all(divert_commands(intent, state, with_settings(facts, state), mac_of(intent.bridge)));
@@ -314,11 +314,18 @@ Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   if (facts.senders_expire) status.ends_in_s = facts.senders_expire_in_s;
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
   status.sessions = diverted_sessions(state.port).size();
-  for (const FilterObstacle& obstacle : obstacles(state, facts)) status.warnings.push_back(obstacle_text(obstacle));
-
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
-  if (status.is == DivertStatus::Is::unfinished)
-    differs("a `divert` was cut off, or waits for sessions to end: call `divert on` or `divert off` to finish it");
+  if (state.phase == DivertState::Phase::ending)
+    differs(
+        "a `divert off` waits for sessions to end, or was cut off: `divert off` finishes it (--wait 10m waits, --cut "
+        "breaks them off); new connections go straight to the gateway");
+  if (state.phase == DivertState::Phase::changing)
+    differs("a `divert on` was cut off: call `divert on` or `divert off` to finish it");
+  for (const FilterObstacle& obstacle : obstacles(state, facts))
+    if (obstacle.certain && status.senders > 0)
+      differs(obstacle_text(obstacle));  // their mail stops
+    else
+      status.warnings.push_back(obstacle_text(obstacle));
   for (size_t i = 0; i < 2; ++i) {
     if (!state.families[i]) continue;
     if (!facts.has_rule(i, state.numbers)) differs(fmt::format("the IPv{} policy rule is missing", i == 1 ? 6 : 4));
@@ -326,11 +333,12 @@ Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   }
   if (!facts.has_inet_table)
     differs("the nft table is missing (was the ruleset flushed?)");
-  else if (!state.listing.empty() && facts.our_listing != state.listing)
+  else if (status.is == DivertStatus::Is::on && !state.listing.empty() && facts.our_listing != state.listing)
     differs("the nft table is not as it was made");
   for (const ChangedSetting& s : state.settings)
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
+  if (state.phase == DivertState::Phase::ending) return status;  // whoever is wanted, nobody is diverted any more
   const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
   if (somebody && facts.has_inet_table && !is_in_force(*intent, state, facts, exact))
     differs(

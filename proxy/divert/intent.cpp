@@ -159,7 +159,7 @@ class Planner {
           family.senders_for_s.clear();
         }
       }
-      if (!out_.intent.families[0].on() && !out_.intent.families[1].on())
+      if (!out_.nobody && !out_.intent.families[0].on() && !out_.intent.families[1].on())
         fault("/divert/destinations", "none is of the same family as a sender and its listener");
       return;
     }

@@ -401,7 +401,7 @@ std::vector<FilterObstacle> filter_obstacles(const FilterListing& listing, uint3
 
 std::string obstacle_text(const FilterObstacle& o) {
   return fmt::format(
-      "{} To let them pass, before `divert on`: {} (and after `divert off`, to take that out again: {})",
+      "{} To let them pass: {} (and after `divert off`, to take that out again: {})",
       o.certain
           ? fmt::format("the packet filter's chain \"{}\" drops diverted sessions, which end on this host.", o.chain)
           : fmt::format("the rules of the packet filter's chain \"{}\" do not tell whether diverted sessions pass, "

@@ -47,6 +47,7 @@ HostFindings programs(const DoctorFacts& f) {
 
 HostFindings kernel(const DoctorFacts& f) {
   if (const char* why = no_diversion(f)) return one(skipped(why));
+  if (f.divert && f.divert->nobody) return one(skipped("not tried, since nobody is to be diverted yet (below)"));
   if (f.divert && !f.divert->error.empty()) return one(skipped("not tried, since `divert on` would refuse (below)"));
   if (!f.nft.tried) return one(skipped(f.root ? "nft is not there" : "needs root"));
   if (f.nft.ok)
@@ -124,6 +125,10 @@ HostFindings descriptors(const DoctorFacts& f) {
 HostFindings divert(const DoctorFacts& f) {
   if (const char* why = no_diversion(f)) return one(skipped(why));
   if (!f.divert) return one(skipped(f.root ? "ip or nft is not there" : "needs root"));
+  if (f.divert->nobody)
+    return one(
+        skipped("nobody is to be diverted yet: no senders are named, and no window is open. Once the proxy runs: "
+                "smtpscope window open --sender ADDRESS --for 30m; then call doctor again"));
   if (!f.divert->error.empty()) return one(fail("`divert on` would refuse: " + f.divert->error, ""));
   HostFindings all;
   std::vector<std::string> chains;

@@ -10,6 +10,7 @@
 #include "config/settings.h"
 #include "proxy/divert/packet_filter.h"
 #include "proxy/probe/probe.h"
+#include "proxy/windows/open_windows.h"
 
 namespace smtpscope {
 
@@ -58,6 +59,7 @@ struct DivertFact {
   std::string error;                      ///< why not; empty: it would work
   std::vector<std::string> changes;       ///< of kernel settings, as "NAME = VALUE"
   std::vector<FilterObstacle> obstacles;  ///< packet filters of others that drop, or may drop, what is diverted
+  bool nobody = false;                    ///< no senders are named and no window is open: nothing else is known
 };
 
 struct ResolverFact {
@@ -104,6 +106,7 @@ struct DoctorFacts {
 struct DoctorOptions {
   bool probe = true;
   uint64_t greeting_timeout_ms = 35'000;
+  OpenWindows windows{};  ///< whose senders would be diverted, too
 };
 
 /// Looks at this host; changes nothing. Takes up to a minute where the gateway or a name server does not answer.

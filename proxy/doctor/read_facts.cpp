@@ -171,12 +171,11 @@ RouteFact route_to(const std::string& address, bool gateway) {
 }
 
 /// Some addresses of captured senders; none of "any", which is everywhere.
-std::vector<std::string> sample_senders(const Settings& settings, const ResolvedNames& names) {
+std::vector<std::string> sample_senders(const std::vector<std::string>& senders,
+                                        const std::vector<std::string>& exclude, const ResolvedNames& names) {
   std::vector<std::string> sample;
-  if (std::find(settings.capture.senders.begin(), settings.capture.senders.end(), "any") !=
-      settings.capture.senders.end())
-    return sample;
-  const auto filter = SenderFilter::build(settings.capture.senders, settings.capture.exclude, names);
+  if (std::find(senders.begin(), senders.end(), "any") != senders.end()) return sample;
+  const auto filter = SenderFilter::build(senders, exclude, names);
   if (!filter) return sample;
   for (const auto family : {IpAddress::Family::v4, IpAddress::Family::v6}) {
     const auto ranges = filter->ranges(family);
@@ -186,24 +185,32 @@ std::vector<std::string> sample_senders(const Settings& settings, const Resolved
   return sample;
 }
 
-void read_routes(DoctorFacts& facts, const ResolvedNames& names) {
+void read_routes(DoctorFacts& facts, const ResolvedNames& names, const OpenWindows& windows) {
   for (const Endpoint& gateway : gateways_of(facts.settings)) facts.routes.push_back(route_to(gateway.ip, true));
-  if (facts.configured)
-    for (const std::string& sender : sample_senders(facts.settings, names))
-      facts.routes.push_back(route_to(sender, false));
+  if (facts.configured) {
+    std::vector<std::string> senders =
+        sample_senders(facts.settings.capture.senders, facts.settings.capture.exclude, names);
+    for (const DivertWindow& window : windows.opened)
+      for (std::string& sender : sample_senders(window.senders, window.exclude, names))
+        if (std::find(senders.begin(), senders.end(), sender) == senders.end()) senders.push_back(std::move(sender));
+    for (const std::string& sender : senders) facts.routes.push_back(route_to(sender, false));
+  }
   std::set<std::string> ways;
   for (const json& route : json_of({"ip", "-j", "-4", "route", "show", "default"}))
     if (route.is_object()) ways.insert(route.value("dev", ""));
   facts.default_routes = static_cast<uint32_t>(ways.size());
 }
 
-void read_diversion(DoctorFacts& facts, const ResolvedNames& names) {
+void read_diversion(DoctorFacts& facts, const ResolvedNames& names, const OpenWindows& windows) {
   for (const char* program : {"ip", "ss", "nft", "sysctl"})
     if (run_command({{program, program[0] == 'n' ? "--version" : "-V"}, {}}).status == 127)
       facts.missing_programs.emplace_back(program);
   if (!facts.root || !facts.missing_programs.empty()) return;
-  const DivertPlanning plan = plan_divert(facts.settings, names);
+  const OpenWindows file_alone;  // what `divert on` would do once the file's own window is open again
+  const DivertPlanning plan = plan_with_windows(facts.settings, names, windows.none() ? file_alone : windows);
   DivertFact& fact = facts.divert.emplace();
+  fact.nobody = plan.nobody && facts.settings.capture.senders.empty();
+  if (fact.nobody) return;
   if (!plan.faults.empty()) {
     fact.error = plan.faults[0].pointer + ": " + plan.faults[0].message;
     return;
@@ -343,9 +350,9 @@ DoctorFacts read_doctor_facts(const Settings& settings, bool configured, const D
     facts.ports.push_back(port_of("control address", *settings.control.listen, Accept::direct));
   read_store(facts);
   // Names that cannot be resolved are the plan's to tell.
-  const ResolvedNames names = names_to_divert(facts.settings, {}, [](const std::string&) {});
-  read_routes(facts, names);
-  if (facts.accepts(Accept::tproxy)) read_diversion(facts, names);
+  const ResolvedNames names = names_to_divert(facts.settings, options.windows.opened, [](const std::string&) {});
+  read_routes(facts, names, options.windows);
+  if (facts.accepts(Accept::tproxy)) read_diversion(facts, names, options.windows);
   read_resolver(facts);
   read_probes(facts, options);
   return facts;

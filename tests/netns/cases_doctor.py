@@ -211,4 +211,30 @@ def doctor_without_ipv6(c, here):
     c.net.run("middle", c.binary, "divert", "off")
 
 
-ROUTED = (view_at_start, view_of_no_gateway, doctor_of_a_sound_host, doctor_of_faults, doctor_without_ipv6)
+@with_host
+def doctor_of_windows(c, here):
+    """A file without senders: until a window is open there is nobody to divert, which is no fault; then doctor asks the proxy."""
+    here.settings.update(listeners=[{"address": "0.0.0.0:10025", "accept": "tproxy"}], gateway={"present": "sender"},
+                         divert={"destinations": [GATEWAY]}, capture={"senders": []})
+    here.save()
+
+    def say(*words, status):
+        done = c.net.run("middle", c.binary, *words, "--config", here.config, check=False)
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+    found = here.doctor("--no-probe")
+    assert [found[name][0]["result"] for name in ("divert", "kernel")] == ["skipped"] * 2, found
+    assert "smtpscope window open" in found["divert"][0]["says"], found["divert"]
+    here.run("--no-view-check")
+    said = say("divert", "print", status=1)
+    assert "there is nothing that could be shown" in said and "of the same family" not in said, said
+    say("window", "open", "--sender", "10.88.1.10", "--for", "1h", status=0)
+    found = here.doctor("--no-probe")
+    assert [found[name][0]["result"] for name in ("divert", "kernel")] == ["ok"] * 2, found
+    assert [r["result"] for r in found["routes"]] == ["ok", "ok"], found["routes"]
+    say("divert", "on", status=0)
+    assert here.doctor("--no-probe")["divert"][0]["result"] == "ok"
+    c.net.run("middle", c.binary, "divert", "off")
+
+
+ROUTED = (view_at_start, view_of_no_gateway, doctor_of_a_sound_host, doctor_of_faults, doctor_without_ipv6, doctor_of_windows)

@@ -132,5 +132,8 @@ TEST_CASE("without senders there is nobody to divert until a window is open") {
   const auto p = plan_divert(*settings);
   CHECK(p.nobody);
   CHECK(fault(p).find("window open") != std::string::npos);
+  auto towards = *settings;
+  towards.divert.destinations = {"192.0.2.25"};
+  CHECK(plan_divert(towards).faults.size() == 1);  // nothing is wrong with these
   CHECK(plan_divert(*settings, {}, {{{"10.2.3.4"}, {}, 5}}).faults.empty());
 }

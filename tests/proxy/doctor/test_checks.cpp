@@ -82,6 +82,10 @@ TEST_CASE("what only a diversion needs fails with tproxy and is skipped without"
     CHECK(worst(f, "kernel") == Health::skipped);  // it was not asked
   }
   DoctorFacts f = healthy(kTproxy);
+  f.divert->nobody = true;
+  CHECK(worst(f, "divert") == Health::skipped);
+  CHECK(worst(f, "kernel") == Health::skipped);
+  f = healthy(kTproxy);
   f.divert->changes = {"net/ipv4/conf/eth0/forwarding = 1"};
   f.divert->obstacles = {{"inet filter input", false, {"nft insert"}, {"nft delete"}}};
   CHECK(of(f, "divert").size() == 2);

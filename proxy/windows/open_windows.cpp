@@ -1,14 +1,16 @@
-#include "proxy/commands/open_windows.h"
+#include "proxy/windows/open_windows.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "capture/store/debug_windows.h"
 #include "capture/transcript/json_text.h"
 #include "proxy/clock.h"
+#include "proxy/control/control_client.h"
 #include "proxy/windows/window_view.h"
 
 namespace smtpscope {
@@ -54,6 +56,16 @@ OpenWindows stored_windows(const std::string& store) {
     out.opened.push_back({w.senders, w.exclude, static_cast<uint64_t>(left_us + 999'999) / 1'000'000});
   }
   return out;
+}
+
+OpenWindows windows_now(const Settings& settings) {
+  constexpr auto kPatience = std::chrono::seconds(5);
+  const auto answer = ask_proxy({settings.store.path, settings.control}, "GET", "/windows", {}, kPatience);
+  auto told = answer && answer->status == 200 ? told_windows(answer->body) : std::nullopt;
+  if (told) return std::move(*told);
+  OpenWindows stored = stored_windows(settings.store.path);
+  stored.untold = answer ? fmt::format("it answers {}", answer->status) : answer.error();
+  return stored;
 }
 
 std::string last_ended_window(const std::string& store) {
