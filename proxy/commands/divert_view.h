@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "proxy/windows/open_windows.h"
 #include "proxy/divert/divert.h"
+#include "proxy/windows/open_windows.h"
 
 namespace smtpscope {
 
