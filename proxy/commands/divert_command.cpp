@@ -83,8 +83,7 @@ std::optional<DivertIntent> intent_of(const Configured& c, const OpenWindows& wi
 /// What is not diverted is not recorded either, and the other way round: so the running proxy loads the file first.
 /// False: it refuses to, and why was said.
 bool load_into_proxy(const Configured& c) {
-  constexpr auto kPatience = std::chrono::seconds(5);
-  const auto answer = ask_proxy({c.settings.store.path, c.settings.control}, "POST", "/reload", {}, kPatience);
+  const auto answer = ask_proxy({c.settings.store.path, c.settings.control}, "POST", "/reload", {}, kShortPatience);
   if (!answer) return true;  // there is none
   const auto told = nlohmann::json::parse(answer->body, nullptr, false);
   const auto list = [&](const char* key) {

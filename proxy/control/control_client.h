@@ -18,6 +18,8 @@ struct ControlPlace {
 };
 
 inline constexpr std::chrono::milliseconds kControlPatience{20'000};
+/// For what can do without an answer.
+inline constexpr std::chrono::milliseconds kShortPatience{5'000};
 
 struct ControlAnswer {
   int status = 0;

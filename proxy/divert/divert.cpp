@@ -315,7 +315,8 @@ Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   status.ended = status.is == DivertStatus::Is::on && status.senders == 0;
   status.sessions = diverted_sessions(state.port).size();
   const auto differs = [&](std::string what) { status.differences.push_back(std::move(what)); };
-  if (state.phase == DivertState::Phase::ending)
+  const bool ending = state.phase == DivertState::Phase::ending;
+  if (ending)
     differs(
         "a `divert off` waits for sessions to end, or was cut off: `divert off` finishes it (--wait 10m waits, --cut "
         "breaks them off); new connections go straight to the gateway");
@@ -333,12 +334,12 @@ Result<DivertStatus> divert_status(const DivertIntent* intent, bool exact) {
   }
   if (!facts.has_inet_table)
     differs("the nft table is missing (was the ruleset flushed?)");
-  else if (status.is == DivertStatus::Is::on && !state.listing.empty() && facts.our_listing != state.listing)
+  else if (!ending && !state.listing.empty() && facts.our_listing != state.listing)
     differs("the nft table is not as it was made");
   for (const ChangedSetting& s : state.settings)
     if (const std::string value = read_kernel_setting(s.name); !value.empty() && value != s.during)
       differs(fmt::format("{} is {}, not {}", s.name, value, s.during));
-  if (state.phase == DivertState::Phase::ending) return status;  // whoever is wanted, nobody is diverted any more
+  if (ending) return status;  // whoever is wanted, nobody is diverted any more
   const bool somebody = intent != nullptr && (intent->families[0].on() || intent->families[1].on());
   if (somebody && facts.has_inet_table && !is_in_force(*intent, state, facts, exact))
     differs(

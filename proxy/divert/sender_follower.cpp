@@ -67,15 +67,15 @@ void SenderFollower::work() {
   for (;;) {
     asked_.wait(lock, [this] { return stopping_ || next_; });
     if (stopping_) return;
-    const WantedSenders wanted = *std::exchange(next_, std::nullopt);
+    WantedSenders wanted = *std::exchange(next_, std::nullopt);
     lock.unlock();
-    apply(wanted);
+    apply(std::move(wanted));
     lock.lock();
     asked_.wait_for(lock, std::chrono::milliseconds(kSettleMs), [this] { return stopping_; });
   }
 }
 
-void SenderFollower::apply(const WantedSenders& wanted) {
+void SenderFollower::apply(WantedSenders wanted) {
   const Outcome listed = run_command({{"nft", "-j", "list", "table", "inet", kDivertTable}, {}});
   if (!listed.ok()) {
     if (listed.output.find("No such file") == std::string::npos) warn(listed.output);
@@ -85,6 +85,11 @@ void SenderFollower::apply(const WantedSenders& wanted) {
   listing.ruleset = listed.output;
   const auto facts = read_host_facts(listing);
   if (!facts) return warn(facts.error());
+  {
+    // Listing takes its time: a command that was told of more meanwhile may have put it into the set already.
+    const std::lock_guard lock(mutex_);
+    if (next_) wanted = *std::exchange(next_, std::nullopt);
+  }
   using Clock = std::chrono::steady_clock;
   const auto intent = changed_senders(wanted, *facts, emptied_until_ && Clock::now() < *emptied_until_);
   if (!intent) return;

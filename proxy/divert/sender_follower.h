@@ -42,7 +42,7 @@ class SenderFollower {
 
  private:
   void work();
-  void apply(const WantedSenders& wanted);
+  void apply(WantedSenders wanted);
   void warn(const std::string& why);
 
   std::mutex mutex_;

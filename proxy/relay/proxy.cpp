@@ -82,9 +82,9 @@ Proxy::Proxy(const Settings& settings, std::shared_ptr<const SenderFilter> filte
   Listeners listeners = open_listeners(settings, count, inherited);
   addresses_ = std::move(listeners.addresses);
   const uint32_t recorders = (count + kLoopsARecorder - 1) / kLoopsARecorder;
-  for (uint32_t left = count; left > 0; left -= std::min(left, kLoopsARecorder))
+  for (uint32_t i = 0; i < recorders; ++i)
     recorders_.push_back(std::make_unique<Recorder>(settings.store.path, *context_->metrics,
-                                                    std::min(left, kLoopsARecorder), recorders));
+                                                    std::min(kLoopsARecorder, count - i * kLoopsARecorder), recorders));
   for (auto& sockets : listeners.of_worker)
     workers_.push_back(
         std::make_unique<Worker>(context_, std::move(sockets), recorders_[workers_.size() / kLoopsARecorder]->queue()));

@@ -60,6 +60,7 @@ class Proxy {
   std::vector<size_t> recorder_backlogs() const;
   /// Connections of load balancers that were refused so far, for this reason.
   uint64_t refused(HeaderRefusals::Why why) const { return context_->refusals->count(why); }
+  /// Once it drains or ends: waits for the loops, and until all transcripts are written.
   void join();
 
  private:

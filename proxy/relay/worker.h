@@ -1,5 +1,5 @@
-// One thread, one libuv loop: its listeners, its sessions. Nothing of a worker is touched by another
-// thread but the requests posted to it (stop accepting, end now).
+// One thread, one libuv loop: its listeners, its sessions. Nothing of a worker is touched by another thread but the
+// requests posted to it (stop accepting, end now).
 #pragma once
 
 #include <uv.h>

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -59,8 +58,7 @@ OpenWindows stored_windows(const std::string& store) {
 }
 
 OpenWindows windows_now(const Settings& settings) {
-  constexpr auto kPatience = std::chrono::seconds(5);
-  const auto answer = ask_proxy({settings.store.path, settings.control}, "GET", "/windows", {}, kPatience);
+  const auto answer = ask_proxy({settings.store.path, settings.control}, "GET", "/windows", {}, kShortPatience);
   auto told = answer && answer->status == 200 ? told_windows(answer->body) : std::nullopt;
   if (told) return std::move(*told);
   OpenWindows stored = stored_windows(settings.store.path);

@@ -26,7 +26,8 @@ struct OpenWindows {
 /// What the proxy answers to GET /windows; none if it makes no sense.
 std::optional<OpenWindows> told_windows(const std::string& body);
 OpenWindows stored_windows(const std::string& store);
-/// As the running proxy of this store tells them, which is waited for 5 s; where none answers, as its store has them.
+/// As the running proxy of this store tells them, which is waited for kShortPatience; where none answers, as its store
+/// has them.
 OpenWindows windows_now(const Settings& settings);
 
 /// "the last, config, ended at ...: it was closed"; empty if the store knows of none.

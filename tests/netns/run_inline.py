@@ -90,7 +90,7 @@ def main():
                 failures += 1
                 print(f"FAILED: {name}: {error!r}"[:3000], flush=True)
     print(f"summary: inline: {ran} cases, {failures} failed; {'; '.join(figures)}")
-    sys.exit(1 if failures else 0)
+    sys.exit(1 if failures or not ran else 0)
 
 
 if __name__ == "__main__":
