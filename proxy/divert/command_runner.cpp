@@ -70,7 +70,7 @@ std::string Command::shell() const {
   return line + " <<'END'\n" + input + (input.ends_with('\n') ? "" : "\n") + "END";
 }
 
-Outcome run_command(const Command& command) {
+CommandOutcome run_command(const Command& command) {
   complete_path();
   const UniqueFd input = memory_file(command.input), output = memory_file(""), errors = memory_file("");
   if (!input || !output || !errors) return {-1, std::strerror(errno)};
@@ -92,7 +92,7 @@ Outcome run_command(const Command& command) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return {-1, std::strerror(errno)};
-  Outcome outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), content_of(output)};
+  CommandOutcome outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), content_of(output)};
   if (!outcome.ok()) outcome.output += content_of(errors);
   return outcome;
 }

@@ -15,7 +15,7 @@ struct Command {
   std::string shell() const;
 };
 
-struct Outcome {
+struct CommandOutcome {
   int status = -1;     ///< what it ended with; 127: there is no such program; negative: the signal that ended it
   std::string output;  ///< of both streams where it failed, else its standard output
   bool ok() const { return status == 0; }
@@ -26,6 +26,6 @@ struct Outcome {
 void complete_path();
 
 /// Looks in PATH, then in /usr/sbin and /sbin.
-Outcome run_command(const Command& command);
+CommandOutcome run_command(const Command& command);
 
 }  // namespace smtpscope

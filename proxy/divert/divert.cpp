@@ -130,7 +130,7 @@ Result<DivertState> wanted_state(const DivertIntent& intent, const std::optional
 /// Runs them in order; the error is of the first that fails, where the others are not run.
 std::optional<Error> run_all(const std::vector<Command>& commands) {
   for (const Command& command : commands) {
-    const Outcome outcome = run_command(command);
+    const CommandOutcome outcome = run_command(command);
     if (outcome.ok()) continue;
     std::string line;
     for (const std::string& word : command.words) line += (line.empty() ? "" : " ") + word;

@@ -12,7 +12,7 @@ namespace {
 
 Result<std::string> output_of(std::vector<std::string> words) {
   const Command command{std::move(words), {}};
-  Outcome outcome = run_command(command);
+  CommandOutcome outcome = run_command(command);
   if (outcome.ok()) return std::move(outcome.output);
   return Error{fmt::format("`{}` failed{}: {}", command.shell(),
                            outcome.status == 127 ? " (install iproute2 and nftables)" : "", outcome.output)};

@@ -76,7 +76,7 @@ void SenderFollower::work() {
 }
 
 void SenderFollower::apply(WantedSenders wanted) {
-  const Outcome listed = run_command({{"nft", "-j", "list", "table", "inet", kDivertTable}, {}});
+  const CommandOutcome listed = run_command({{"nft", "-j", "list", "table", "inet", kDivertTable}, {}});
   if (!listed.ok()) {
     if (listed.output.find("No such file") == std::string::npos) warn(listed.output);
     return;
@@ -96,7 +96,7 @@ void SenderFollower::apply(WantedSenders wanted) {
   for (size_t i = 0; i < 2; ++i)
     if (intent->families[i].on() && !facts->has_senders_set[i])
       warn(fmt::format("it has none for IPv{}", intent->families[i].suffix()));
-  const Outcome changed = run_command(nft(change_senders_ruleset(*intent, facts->has_senders_set)));
+  const CommandOutcome changed = run_command(nft(change_senders_ruleset(*intent, facts->has_senders_set)));
   if (!changed.ok()) return warn(changed.output);
   told_.clear();
   const bool nobody = intent->families[0].senders.empty() && intent->families[1].senders.empty();

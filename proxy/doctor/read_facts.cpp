@@ -48,7 +48,7 @@ T number_in(const std::string& path, T otherwise) {
 }
 
 json json_of(std::vector<std::string> words, std::string* error = nullptr) {
-  const Outcome outcome = run_command({std::move(words), {}});
+  const CommandOutcome outcome = run_command({std::move(words), {}});
   if (!outcome.ok() && error != nullptr) *error = outcome.output.substr(0, outcome.output.find('\n'));
   return outcome.ok() ? json::parse(outcome.output, nullptr, false) : json();
 }
@@ -87,7 +87,7 @@ long parent_of(long pid) {
 /// "smtpscope (pid 12)" of who listens on this port.
 std::string holder_of(const HostPort& at) {
   const bool v6 = at.host.find(':') != std::string::npos;
-  const Outcome outcome =
+  const CommandOutcome outcome =
       run_command({{"ss", v6 ? "-H6ltnp" : "-H4ltnp", "sport", "=", ":" + std::to_string(at.port)}, {}});
   return outcome.ok() ? port_holder(outcome.output, parent_of) : "";
 }
@@ -226,7 +226,7 @@ void read_diversion(DoctorFacts& facts, const ResolvedNames& names, const OpenWi
   for (Command command : preview->on) {
     if (command.words[0] != "nft") continue;
     command.words.insert(command.words.begin() + 1, "-c");  // the kernel takes it, and then forgets it
-    const Outcome outcome = run_command(command);
+    const CommandOutcome outcome = run_command(command);
     facts.nft = {true, outcome.ok(), outcome.output};
   }
 }

@@ -98,7 +98,7 @@ int Watchdog::run() {
   while (!over_) {
     const uint64_t before = now_ms();
     std::array<pollfd, 2> both{pollfd{socket_.get(), POLLIN, 0}, pollfd{signals_.get(), POLLIN, 0}};
-    poll(both.data(), both.size(), static_cast<int>(Silence::kTurnMs));
+    poll(both.data(), both.size(), static_cast<int>(SilentTime::kTurnMs));
     hear();
     signalfd_siginfo signal{};
     while (read(signals_.get(), &signal, sizeof signal) == static_cast<ssize_t>(sizeof signal))

@@ -22,7 +22,7 @@ namespace smtpscope {
 
 /// How long the watched process has been silent, counted in turns of the watchdog itself: time that the watchdog did
 /// not run either (a host that starves all of us, or was suspended) does not count.
-class Silence {
+class SilentTime {
  public:
   static constexpr uint64_t kTurnMs = 250, kMostATurnMs = 2 * kTurnMs;
 
@@ -82,7 +82,7 @@ class Watchdog {
   std::vector<std::string> arguments_, environment_;
   pid_t child_ = 0;             ///< 0: none, between two lives
   std::vector<pid_t> drained_;  ///< that an upgrade has replaced, and that still finish their sessions
-  Silence silence_;
+  SilentTime silence_;
   Backoff backoff_;
   uint64_t ready_at_ms_ = 0;  ///< when it began to serve; 0: it has not yet
   uint64_t start_at_ms_ = 0;  ///< when the next one is due

@@ -4,6 +4,7 @@
  * Includes go one way: proxy -> capture, config; capture and config see only themselves.
  * capture is pure: no libuv, no sockets, no TLS library, no threads of its own.
  * A file stays below 500 lines unless LONG_FILES says why.
+ * No two headers of the program define a type of one name: linked into one program, that is undefined, and no compiler tells.
  * Nothing half-done is left in the sources.
 """
 import re
@@ -19,6 +20,7 @@ FORBIDDEN = {
 EXCEPTIONS = {"capture/address_bytes.cpp": "arpa/inet.h"}
 MAX_LINES = 500
 LONG_FILES = {}  # path: why it may be longer
+TYPE = re.compile(r"(?:struct|class|union|enum(?: class| struct)?) ([\w:]+)[^;()]*\{")  # in a namespace, which is not indented
 MARKERS = re.compile("TO" "DO|FIX" "ME|X" "XX:")
 SUFFIXES = {".cpp", ".h", ".c", ".py", ".sh", ".cmake", ".js", ".css", ".html"}
 
@@ -32,6 +34,7 @@ def sources(root):
 
 def check(root):
     faults, files, includes = [], 0, 0
+    defined = {}  # type: the header that defines it
     for path in sources(root):
         files += 1
         text = (root / path).read_text(encoding="utf-8")
@@ -39,6 +42,9 @@ def check(root):
         if len(lines) > MAX_LINES and str(path) not in LONG_FILES:
             faults.append(f"{path}: {len(lines)} lines, more than {MAX_LINES}: split it")
         for number, line in enumerate(lines, 1):
+            type_name = TYPE.match(line) if path.suffix == ".h" and path.parts[0] in MAY_SEE else None
+            if type_name and defined.setdefault(type_name[1], path) != path:
+                faults.append(f"{path}:{number}: {type_name[1]} is a type of {defined[type_name[1]]} as well")
             if MARKERS.search(line):
                 faults.append(f"{path}:{number}: a marker of unfinished work: {line.strip()}")
             include = re.match(r'\s*#\s*include\s*(["<])([^">]+)[">]', line)

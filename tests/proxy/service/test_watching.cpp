@@ -64,13 +64,13 @@ TEST_CASE("a loop hangs after three seconds of silence, and no more once it beat
 }
 
 TEST_CASE("silence is counted in turns: what the watchdog slept through itself counts little") {
-  Silence silence;
+  SilentTime silence;
   silence.turn(100);
   CHECK(silence.ms() == 100);
   silence.turn(3'600'000);  // the host was suspended
-  CHECK(silence.ms() == 100 + Silence::kMostATurnMs);
-  for (uint64_t i = 0; i < 20; ++i) silence.turn(Silence::kMostATurnMs + 1);
-  CHECK(silence.ms() == 100 + 21 * Silence::kMostATurnMs);
+  CHECK(silence.ms() == 100 + SilentTime::kMostATurnMs);
+  for (uint64_t i = 0; i < 20; ++i) silence.turn(SilentTime::kMostATurnMs + 1);
+  CHECK(silence.ms() == 100 + 21 * SilentTime::kMostATurnMs);
   silence.broken();
   CHECK(silence.ms() == 0);
 }
