@@ -22,6 +22,7 @@ constexpr uint64_t kFewDescriptors = 1024, kSomeDescriptors = 8192;
 constexpr uint64_t kLittleSpace = 100ULL << 20, kSomeSpace = 1ULL << 30;
 constexpr uint32_t kSmallMtu = 1280;
 constexpr int64_t kSlowLookUpUs = 1'000'000;
+constexpr int64_t kRefusedUs = 500'000;  // no answer before that: somebody said that there is none
 
 HostFindings one(HostFinding finding) { return {std::move(finding)}; }
 
@@ -308,6 +309,8 @@ HostFindings resolver(const DoctorFacts& f) {
                          "name are not found"),
                     facts));
   };
+  if (a.status == "unreachable" && a.name_us < kRefusedUs)
+    return warned(fmt::format("cannot be reached ({}): nothing listens there, or a packet filter refuses it", asked));
   if (a.status == "unreachable")
     return warned(fmt::format("does not answer at all ({}, waited {:.1f} s)", asked, seconds));
   if (a.status == "servfail") return warned(fmt::format("fails (SERVFAIL) when {}", asked));

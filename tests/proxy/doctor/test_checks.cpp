@@ -176,6 +176,10 @@ TEST_CASE("descriptors, clock, store, resolver") {
   f.resolver->answer = {"unreachable", "", "", false, 16'000'000, 0};
   CHECK(of(f, "resolver")[0].says ==
         "192.0.2.53:53 does not answer at all (asked for the name of 192.0.2.25, waited 16.0 s)");
+  f.resolver->answer.name_us = 300;
+  CHECK(of(f, "resolver")[0].says ==
+        "192.0.2.53:53 cannot be reached (asked for the name of 192.0.2.25): nothing listens there, or a packet filter "
+        "refuses it");
   f.resolver->answer = {"nxdomain", "", "", false, 2'000'000, 0};
   CHECK(worst(f, "resolver") == Health::warning);
   f.resolver->answer.name_us = 2000;
