@@ -152,6 +152,10 @@ void WindowTally::add(const WindowTally& other) {
   connections += other.connections;
 }
 
+int64_t DebugWindow::left_us(int64_t now_us) const {
+  return until_us == 0 ? 0 : std::max<int64_t>(std::min(until_us - now_us, until_us - opened_us), 1);
+}
+
 void StoredWindow::settle(int64_t now_us) {
   if (!ended_by.empty()) return;
   if (window.until_us > 0 && now_us >= window.until_us) {

@@ -34,6 +34,10 @@ struct DebugWindow {
   int64_t opened_us = 0;                      ///< Unix time
   int64_t until_us = 0;                       ///< and then at the latest; 0: no limit
   std::string reason;                         ///< as it was given; may be empty
+
+  /// What is left of its time, microseconds, at least 1; 0: it has no limit. A clock that was set back does not
+  /// lengthen it.
+  int64_t left_us(int64_t now_us) const;
   bool operator==(const DebugWindow&) const = default;
 };
 

@@ -86,8 +86,8 @@ std::string stored(const WindowArguments& a, const std::set<std::string>& open) 
   const auto log = read_windows(*store, now);
   std::string text;
   for (StoredWindow& window : read_debug_windows(*store)) {
+    if (window.ended_by.empty() && open.contains(window.window.id)) continue;  // the proxy's word holds until it ends
     window.settle(now);
-    if (window.ended_by.empty() && open.contains(window.window.id)) continue;
     const std::string hint = *store == Settings().store.path ? "" : *store;
     text += shown(a, window_json({window, now, other_runs(*store, window, {}).in_progress, false,
                                   listened_spans(log, window, now), hint}));

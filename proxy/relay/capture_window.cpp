@@ -6,11 +6,11 @@
 #include <algorithm>
 
 namespace smtpscope {
-CaptureWindow::CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file,
+CaptureWindow::CaptureWindow(DebugWindow terms, WindowTally before, std::unique_ptr<TallyFile> file,
                              std::shared_ptr<std::atomic<uint64_t>> taken)
     : terms_(std::move(terms)),
       taken_(taken ? std::move(taken) : std::make_shared<std::atomic<uint64_t>>(before.sessions)),
-      deadline_ns_(left_ms == 0 ? 0 : uv_hrtime() + left_ms * 1'000'000),
+      deadline_ns_(terms_.until_us == 0 ? 0 : uv_hrtime() + static_cast<uint64_t>(terms_.left_us(unix_us())) * 1000),
       others_(std::move(before)),
       file_(std::move(file)) {
   for (uint32_t i = 0; i < std::min(terms_.senders.size(), kMostJudged); ++i)

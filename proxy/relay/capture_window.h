@@ -23,9 +23,9 @@ class CaptureWindow {
   /// Entries of `senders` of which it is known whether somebody came; those behind are not looked at.
   static constexpr size_t kMostJudged = 1000;
 
-  /// `before`: what other runs of the proxy counted. `left_ms`: it ends after so long; 0: at no time. `file`: where
-  /// the count is kept; null: nowhere. `taken`: the sessions of all runs, if another process may count them as well.
-  CaptureWindow(DebugWindow terms, WindowTally before, uint64_t left_ms, std::unique_ptr<TallyFile> file,
+  /// `before`: what other runs of the proxy counted. `file`: where the count is kept; null: nowhere. `taken`: the
+  /// sessions of all runs, if another process may count them as well.
+  CaptureWindow(DebugWindow terms, WindowTally before, std::unique_ptr<TallyFile> file,
                 std::shared_ptr<std::atomic<uint64_t>> taken = nullptr);
   const DebugWindow& terms() const { return terms_; }
 

@@ -56,7 +56,7 @@ std::shared_ptr<CaptureWindow> window_of(const CaptureSettings& capture) {
   const int64_t now = unix_us();
   const int64_t until = capture.for_ms == 0 ? 0 : now + static_cast<int64_t>(capture.for_ms) * 1000;
   DebugWindow terms{"config", capture.senders, capture.exclude, capture.sessions, now, until, ""};
-  return std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), capture.for_ms, nullptr);
+  return std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), nullptr);
 }
 
 }  // namespace

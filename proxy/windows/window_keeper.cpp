@@ -19,14 +19,6 @@
 namespace smtpscope {
 namespace {
 
-/// What is left of its time, milliseconds, at least 1; 0: it has no limit. A clock that was set back does not lengthen
-/// it.
-uint64_t left_ms(const DebugWindow& w, int64_t now_us) {
-  if (w.until_us == 0) return 0;
-  const int64_t left_us = std::min(w.until_us - now_us, w.until_us - w.opened_us);
-  return static_cast<uint64_t>(std::max<int64_t>(left_us / 1000, 1));
-}
-
 constexpr const char* kSilent = "its disk does not answer";
 
 /// 0: it has none.
@@ -90,7 +82,7 @@ void WindowKeeper::resume() {
     Kept kept;
     kept.listened = listened_spans(log, stored, now);
     if (others.alive) kept.settled = others.settled;
-    kept.window = std::make_shared<CaptureWindow>(stored.window, stored.tally, left_ms(stored.window, now),
+    kept.window = std::make_shared<CaptureWindow>(stored.window, stored.tally,
                                                   std::make_unique<TallyFile>(stored.folder, proxy_.instance()),
                                                   counts_.resume(number_of(stored.window), stored.tally.sessions));
     kept.filter = *filter;
@@ -117,8 +109,10 @@ void WindowKeeper::begin(Kept& kept) {
   kept.connections_before = proxy_.connections();
   if (kept.is_config()) return;  // the proxy's own word
   const DebugWindow& w = kept.terms();
-  RecordingWindow recording{proxy_.instance(),         proxy_.addresses(), w.senders,     w.exclude, w.sessions,
-                            left_ms(w, kept.since_us), kept.since_us,      kept.since_us, w.id};
+  RecordingWindow recording{
+      proxy_.instance(), proxy_.addresses(), w.senders,
+      w.exclude,         w.sessions,         static_cast<uint64_t>(w.left_us(kept.since_us) + 999) / 1000,
+      kept.since_us,     kept.since_us,      w.id};
   proxy_.store().run([store = proxy_.settings().store.path, recording = std::move(recording)] {
     warn_if(log_window_begin(store, recording), store + "/windows.log");
   });
@@ -306,7 +300,7 @@ WindowKeeper::Answer WindowKeeper::open(const WindowRequest& request) {
   kept.folder = std::move(*folder);
   const std::string id = terms.id;
   const SharedCounts::Count count = counts_.begin(number_of(terms));
-  kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(), request.for_ms,
+  kept.window = std::make_shared<CaptureWindow>(std::move(terms), WindowTally(),
                                                 std::make_unique<TallyFile>(kept.folder, proxy_.instance()), count);
   kept.filter = *filter;
   spdlog::info("window {} is open: {}, {} sessions, for {}{}", id,
@@ -350,7 +344,7 @@ std::vector<WindowKeeper::Open> WindowKeeper::open_windows() const {
   const int64_t now = unix_us();
   for (const Kept& kept : open_)
     if (kept.ended_us == 0 && !kept.window->over())
-      open.push_back({kept.terms(), (left_ms(kept.terms(), now) + 999) / 1000});
+      open.push_back({kept.terms(), static_cast<uint64_t>(kept.terms().left_us(now) + 999'999) / 1'000'000});
   return open;
 }
 

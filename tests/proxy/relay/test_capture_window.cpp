@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include "proxy/clock.h"
 #include "proxy/relay/capture_gate.h"
 #include "tests/capture/store/temp_store.h"
 
@@ -11,13 +12,14 @@ using namespace smtpscope;
 namespace {
 
 CaptureGate::Open opened(const std::string& id, uint64_t sessions = 0, const std::string& only = "any",
-                         uint64_t left_ms = 0, const WindowTally& before = {}) {
+                         int64_t left_ms = 0, const WindowTally& before = {}) {
   DebugWindow terms;
   terms.id = id;
   terms.senders = {"192.0.2.0/25", "192.0.2.7", "198.51.100.1"};
   terms.sessions = sessions;
   terms.opened_us = 1;
-  auto window = std::make_shared<CaptureWindow>(terms, before, left_ms, nullptr);
+  if (left_ms != 0) terms.until_us = unix_us() + left_ms * 1000;
+  auto window = std::make_shared<CaptureWindow>(terms, before, nullptr);
   return {window, std::make_shared<const SenderFilter>(*SenderFilter::build({only}, {}))};
 }
 
@@ -86,6 +88,24 @@ TEST_CASE("its time ends it") {
   CHECK(window->end()->by == std::string("time"));
 }
 
+TEST_CASE("it ends when it was said to, however long it took to open; a clock set back does not lengthen it") {
+  DebugWindow terms;
+  terms.senders = {"any"};
+  terms.opened_us = unix_us() - 29'950'000;
+  terms.until_us = terms.opened_us + 30'000'000;
+  CaptureWindow late(terms, {}, nullptr);
+  CHECK(late.enter());
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));
+  CHECK_FALSE(late.enter());
+  CHECK(late.end()->at_us == terms.until_us);
+  CHECK(terms.left_us(terms.opened_us) == 30'000'000);
+  CHECK(terms.left_us(terms.opened_us - 3'600'000'000) == 30'000'000);
+  CHECK(terms.left_us(terms.until_us - 7) == 7);
+  CHECK(terms.left_us(terms.until_us + 7) == 1);
+  terms.until_us = 0;
+  CHECK(terms.left_us(terms.opened_us) == 0);
+}
+
 TEST_CASE("it knows who came: every entry in which an address lies") {
   WindowTally before;
   before.came = {2};
@@ -109,12 +129,12 @@ TEST_CASE("its count is kept, and what cannot be kept is told once") {
   TempStore store;
   DebugWindow terms{"", {"any"}, {}, 0, 1'795'521'600'000'000, 0, ""};
   const std::string folder = keep_window(store.path, terms);
-  CaptureWindow window(terms, {}, 0, std::make_unique<TallyFile>(folder, "A"));
+  CaptureWindow window(terms, {}, std::make_unique<TallyFile>(folder, "A"));
   window.began("192.0.2.7");
   CHECK(window.save().ok);
   CHECK(read_debug_windows(store.path).at(0).tally.sessions == 1);
 
-  CaptureWindow lost(terms, {}, 0, std::make_unique<TallyFile>("/proc/nowhere", "A"));
+  CaptureWindow lost(terms, {}, std::make_unique<TallyFile>("/proc/nowhere", "A"));
   lost.began("192.0.2.7");
   const auto first = lost.save(), second = lost.save();
   CHECK_FALSE(first.ok);

@@ -69,8 +69,8 @@ TEST_CASE("however many ask at once in two processes, none takes one too many") 
   DebugWindow terms;
   terms.id = "1";
   terms.sessions = 1000;
-  CaptureWindow one(terms, {}, 0, nullptr, before.begin(1));
-  CaptureWindow other(terms, {}, 0, nullptr, after.resume(1, 0));
+  CaptureWindow one(terms, {}, nullptr, before.begin(1));
+  CaptureWindow other(terms, {}, nullptr, after.resume(1, 0));
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&] {
