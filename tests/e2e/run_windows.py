@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Debug windows over the real binary: opened, counted, over by time and by count, several at once, kept over SIGTERM and kill -9,
 closed, told of at their end; and outside of any window not one byte of a session anywhere in the store. Who may not ask, or asks
-nonsense, changes nothing; where no proxy runs, status 5 and what to check.
-"""
+nonsense, changes nothing; where no proxy runs, status 5 and what to check."""
 import asyncio
 import http.client
 import json
@@ -61,7 +60,9 @@ class Scope(Smtpscope):
         return json.loads(self.window("open", "--json", *words)[0])
 
     def windows(self, *words, status=OK):
-        return {w["id"]: w for w in map(json.loads, self.window("list", "--json", *words, status=status)[0].splitlines())}
+        told = [json.loads(line) for line in self.window("list", "--json", *words, status=status)[0].splitlines()]
+        assert len({w["id"] for w in told}) == len(told), f"a window is told twice: {told}"
+        return {w["id"]: w for w in told}
 
     def stored(self, number):
         return self.windows("--all")[number]
