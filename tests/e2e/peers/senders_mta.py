@@ -3,14 +3,13 @@ import smtplib
 import time
 
 from lib.postfix import Postfix as Instance
-from peers import sandbox
-from peers.exim import BINARY
-from peers.gateway import UNPACKED, open_to_daemons, program
+from peers.exim import BINARY, command as exim_command
+from peers.gateway import open_to_daemons, program
 from peers.senders import BODY, FROM, HELO, LIMIT_S, TO, run
 
 EXIM_CONFIG = """\
 primary_hostname = {helo}
-exim_path = {binary}
+exim_path = {folder}/exim4
 spool_directory = {folder}/spool
 log_file_path = {folder}/exim.%slog
 exim_user = mailsink
@@ -49,11 +48,11 @@ def exim(to=(TO,), mail_from=FROM, body=BODY, times=1, **options):
         for path in (route.folder, route.folder / "spool"):
             path.chmod(0o777)
         config = route.folder / "exim.conf"
-        config.write_text(EXIM_CONFIG.format(helo=HELO, binary=UNPACKED / BINARY, folder=route.folder, port=route.port, source=route.source,
+        config.write_text(EXIM_CONFIG.format(helo=HELO, folder=route.folder, port=route.port, source=route.source,
                                              options="".join(f"  {name} = {value}\n" for name, value in options.items())))
         config.chmod(0o644)
-        words = [UNPACKED / BINARY, "-C", config, "-odf", "-oi", "-f", mail_from, *to]
-        printed = "".join(run(sandbox.command(route.folder / "sandbox", {}, words), body.replace("\r\n", "\n")) for _ in range(times))
+        words = exim_command(route.folder, "-C", config, "-odf", "-oi", "-f", mail_from, *to)
+        printed = "".join(run(words, body.replace("\r\n", "\n")) for _ in range(times))
         return printed + (route.folder / "exim.mainlog").read_text(errors="replace")
     send.needs = lambda: "" if program(BINARY) else BINARY
     return send
