@@ -92,7 +92,7 @@ struct LegTransport {
   uint32_t unacked = 0;       ///< segments sent to it that it has not acknowledged
   uint32_t unsent = 0;        ///< bytes for it that wait in the kernel
   uint32_t window = 0;        ///< bytes that it is willing to take; 0: none, or not known
-  uint32_t out_of_order = 0;  ///< segments that came from it behind a hole
+  uint32_t out_of_order = 0;  ///< segments that came from it out of order, if some still wait behind a hole; else 0
   uint32_t sacked = 0;        ///< of the unacknowledged ones, those that it holds behind a hole (RFC 2018)
   bool operator==(const LegTransport&) const = default;
   /// Are bytes on their way that do not arrive?

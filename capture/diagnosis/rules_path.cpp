@@ -114,8 +114,8 @@ constexpr Rule kRules[] = {
        if (const auto ahead = before_the_end(v, From::gateway); ahead && ahead->leg.unsent > 0) return std::nullopt;
        std::optional<Match> m = stall_at(v, *seen);
        if (!m) return std::nullopt;
-       m->got = fmt::format("{} segment{} behind a hole, then silence", seen->leg.out_of_order,
-                            seen->leg.out_of_order == 1 ? "" : "s");
+       m->got = fmt::format("a hole that was never filled ({} segment{} out of order), then silence",
+                            seen->leg.out_of_order, seen->leg.out_of_order == 1 ? "" : "s");
        m->confidence = Confidence::likely;
        return m;
      }},

@@ -4,6 +4,7 @@
 #include "proxy/net/syn.h"
 
 #include <arpa/inet.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>  // not netinet/tcp.h: its tcp_info is of 2007
 #include <netinet/in.h>
@@ -26,6 +27,18 @@ void set(int fd, int level, int option, int value) { setsockopt(fd, level, optio
 void pass_at_once(int fd) {
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // an urgent byte is a byte of the stream, and recv() would skip it
+}
+
+/// The kernel counts what came out of order, mended or not. What it holds although nothing is there to read waits
+/// behind a hole.
+uint32_t behind_a_hole(int fd, const tcp_info& info) {
+  if (info.tcpi_rcv_ooopack == 0) return 0;
+  std::array<uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t length = sizeof memory;
+  int unread = 0;
+  const bool holds = getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory.data(), &length) == 0 &&
+                     memory[SK_MEMINFO_RMEM_ALLOC] > 0 && ioctl(fd, SIOCINQ, &unread) == 0 && unread == 0;
+  return holds ? info.tcpi_rcv_ooopack : 0;
 }
 
 }  // namespace
@@ -180,8 +193,8 @@ std::optional<LegTransport> transport_of(int fd) {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return std::nullopt;
-  return LegTransport{info.tcpi_rtt,           info.tcpi_total_retrans, info.tcpi_snd_mss,     info.tcpi_unacked,
-                      info.tcpi_notsent_bytes, info.tcpi_snd_wnd,       info.tcpi_rcv_ooopack, info.tcpi_sacked};
+  return LegTransport{info.tcpi_rtt,           info.tcpi_total_retrans, info.tcpi_snd_mss,       info.tcpi_unacked,
+                      info.tcpi_notsent_bytes, info.tcpi_snd_wnd,       behind_a_hole(fd, info), info.tcpi_sacked};
 }
 
 std::optional<SynFacts> syn_of(int fd) {

@@ -58,6 +58,16 @@ def hole_without_tail(stage):
     assert b["confidence"] == "possible", b
 
 
+def hole_that_was_filled(stage):
+    """One segment of the message is lost and sent again; that the sender falls silent later has nothing to do with it."""
+    netns.run("ip", "-n", stage.net.names["sender"], "link", "set", "right", "gso_max_segs", "1")  # one packet is one segment
+    stage.net.rule("near", "forward", f"tcp dport {PORT} meta length > 1000 limit rate 1/hour burst 1 packets drop")
+    stage.begin([*DATA, ["body", 30000], ["wait", 14]], TIMES_OUT)
+    stage.go_on()
+    t = stage.transcript()
+    broke(t, "body-stalled", "body", "sender", "body", "sender", missing="sender")
+
+
 # ------------------------------------------------------------------ devices on the way
 
 def stall_at_64k(stage):
@@ -274,10 +284,10 @@ def short_of_options(stage):
 
 # The slowest stand first, so that the others run beside them.
 CASES = (forgotten_and_dropped, forgotten_and_reset, sender_gone_in_message, sender_gone_before_greeting, sender_gone_at_data,
-         hole_from_sender, hole_to_gateway, hole_to_gateway_whole, hole_without_tail, stall_at_64k,
-         reset_between_commands, reset_in_the_message, reset_before_greeting, gateway_gone_in_message, gateway_gone_before_greeting,
-         gateway_gone_after_message, gateway_deaf, sender_deaf, refused, refused_by_firewall, no_route, prohibited, no_port,
-         no_answer, no_answer_and_sender_leaves, lossy, slow_link, short_of_options)
+         hole_from_sender, hole_to_gateway, hole_to_gateway_whole, hole_without_tail, hole_that_was_filled, stall_at_64k,
+         reset_between_commands, reset_in_the_message, reset_before_greeting, gateway_gone_in_message,
+         gateway_gone_before_greeting, gateway_gone_after_message, gateway_deaf, sender_deaf, refused, refused_by_firewall,
+         no_route, prohibited, no_port, no_answer, no_answer_and_sender_leaves, lossy, slow_link, short_of_options)
 BOTH = (hole_from_sender, hole_to_gateway, gateway_deaf, sender_gone_at_data, gateway_gone_in_message, refused, no_route,
         prohibited, lossy, short_of_options)
 
