@@ -152,8 +152,9 @@ ExitCode show(const ShowOptions& options) {
   if (found.size() > 1) {
     std::string ids;
     for (const IndexEntry& entry : found) ids += "\n  " + harmless(entry.id) + "  from " + harmless(entry.sender_ip);
-    throw CLI::ValidationError("several sessions begin with " + smtpscope::quoted(std::string_view(options.what)) +
-                               "; give more of the id:" + ids);
+    fmt::print(stderr, "smtpscope: several sessions begin with {}; give more of the id:{}\n",
+               smtpscope::quoted(std::string_view(options.what)), ids);
+    return ExitCode::usage;
   }
   if (options.format == "pcapng") return show_pcapng(found.front());
   if (options.format == "injection-log") return show_injection_log(found.front());

@@ -79,6 +79,10 @@ def check_store(demo, printed, source):
         assert text.startswith("Sender"), text
         shown += text in printed
     assert shown == SHOWN, f"{shown} transcripts are printed as `show` prints them"
+    common = os.path.commonprefix([transcript["id"] for transcript in found])
+    done, _ = demo.command("show", common, "--store", folder)
+    assert done.returncode == 2 and not done.stdout and "several sessions begin with" in done.stderr and "--help" not in done.stderr and (
+        sum(transcript["id"] in done.stderr for transcript in found) == 5), done
     for path in store.recordings(folder):
         store.check_recording(path)
     store.check_modes(folder)
