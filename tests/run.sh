@@ -76,7 +76,7 @@ format() {
 }
 tidy() {
   # run-clang-tidy takes regular expressions of paths; tests are checked by the compiler's warnings alone.
-  timeout 900 run-clang-tidy -quiet -p build/release -j "$(nproc)" "^$PWD/(config|capture|proxy)/.*\.cpp$" 2>&1 |
+  timeout 2400 run-clang-tidy -quiet -p build/release -j "$(nproc)" "^$PWD/(config|capture|proxy)/.*\.cpp$" 2>&1 |
     grep -avE 'warnings generated|^Suppressed|^Use -header-filter|^clang-tidy-?[0-9]* .*-p|^$'
   [ "${PIPESTATUS[0]}" -eq 0 ] && echo "tidy: clean"
 }

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -258,7 +259,7 @@ std::optional<StoredWindow> read_debug_window(const std::string& folder) {
   for (const std::string& file : names_in(folder)) {
     if (!file.ends_with(kTallySuffix)) continue;
     stored.runs.push_back({file.substr(0, file.size() - kTallySuffix.size()),
-                           read_tally_json(last_whole_line(read_file(folder + '/' + file)))});
+                           read_tally_json(last_whole_line(read_file(fmt::format("{}/{}", folder, file))))});
     stored.tally.add(stored.runs.back().tally);
   }
   if (has_ended(folder)) read_end(stored);
@@ -271,7 +272,7 @@ std::vector<StoredWindow> read_debug_windows(std::string_view store) {
   std::vector<StoredWindow> all;
   const std::string path = debug_windows_path(store);
   for (const std::string& name : names_in(path))
-    if (auto stored = read_debug_window(path + '/' + name)) all.push_back(std::move(*stored));
+    if (auto stored = read_debug_window(fmt::format("{}/{}", path, name))) all.push_back(std::move(*stored));
   std::stable_sort(all.begin(), all.end(), [](const StoredWindow& a, const StoredWindow& b) {
     return a.window.opened_us < b.window.opened_us;
   });

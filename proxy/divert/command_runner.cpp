@@ -76,6 +76,7 @@ CommandOutcome run_command(const Command& command) {
   if (!input || !output || !errors) return {-1, std::strerror(errno)};
   std::vector<std::string> words = command.words;
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 

@@ -366,7 +366,7 @@ class Judge {
       return chains;
     };
     for (const std::string name : {"INPUT", "OUTPUT"}) {
-      FilterObstacle o{program + " " + name, true, {}, {}};
+      FilterObstacle o{fmt::format("{} {}", program, name), true, {}, {}};
       const auto insert = [&](const std::string& what) {
         o.insert.push_back(fmt::format("{} -I {} {} -j ACCEPT", program, name, what));
         o.remove.push_back(fmt::format("{} -D {} {} -j ACCEPT", program, name, what));

@@ -398,6 +398,7 @@ std::span<const Check> doctor_checks() { return kAll; }
 
 std::vector<CheckedFindings> examine(const DoctorFacts& facts) {
   std::vector<CheckedFindings> all;
+  all.reserve(kAll.size());
   for (const Check& check : kAll) all.push_back({&check, check.judge(facts)});
   return all;
 }
