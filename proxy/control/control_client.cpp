@@ -123,7 +123,7 @@ Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& me
   const auto attempt = [&](const Result<Fd>& fd, const std::string& token) {
     return fd ? converse(*fd, request(token), Clock::now() + patience) : Result<ControlAnswer>(Error{fd.error()});
   };
-  const auto by_socket = attempt(connect_control_socket(place.store), "");
+  auto by_socket = attempt(connect_control_socket(place.store), "");
   if (by_socket) return by_socket;
   std::string tried = by_socket.error();
   if (const auto& listen = place.control.listen) {
@@ -136,7 +136,7 @@ Result<ControlAnswer> ask_proxy(const ControlPlace& place, const std::string& me
         tried += "; " + read.error();
     }
     const HostPort at = reachable(*listen);
-    const auto by_tcp = attempt(connect_tcp(at, Clock::now() + patience), token);
+    auto by_tcp = attempt(connect_tcp(at, Clock::now() + patience), token);
     if (by_tcp) return by_tcp;
     tried += fmt::format("; {}: {}", format_host_port(at), by_tcp.error());
   }

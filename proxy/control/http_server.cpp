@@ -142,10 +142,10 @@ void HttpServer::answer(Connection& connection, const HttpResponse& response, bo
     std::unique_ptr<Write> done(static_cast<Write*>(w->data));
     if (status != 0 || w->handle->data == nullptr) return;
     if (uv_shutdown(&done->end, w->handle, [](uv_shutdown_t* s, int) { delete static_cast<Write*>(s->data); }) == 0)
-      done.release();
+      static_cast<void>(done.release());  // its end deletes it
   });
   if (error == 0)
-    write.release();
+    static_cast<void>(write.release());  // the callback deletes it
   else
     connections_.erase(connection.self);
 }

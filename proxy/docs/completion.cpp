@@ -31,6 +31,7 @@ std::vector<Leaf> leaves(const CommandLine& line) {
 
 std::vector<std::string> names(const std::vector<CommandDoc>& commands) {
   std::vector<std::string> all;
+  all.reserve(commands.size());
   for (const CommandDoc& c : commands) all.push_back(c.name);
   return all;
 }
