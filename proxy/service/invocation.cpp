@@ -1,5 +1,6 @@
 #include "proxy/service/invocation.h"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,12 +29,13 @@ std::vector<std::string> environment_with(const std::vector<std::pair<std::strin
       all.emplace_back(entry);
   }
   for (const auto& [name, value] : changes)
-    if (!value.empty()) all.push_back(name + '=' + value);
+    if (!value.empty()) all.push_back(fmt::format("{}={}", name, value));
   return all;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> all;
+  all.reserve(strings.size() + 1);
   for (std::string& each : strings) all.push_back(each.data());
   all.push_back(nullptr);
   return all;

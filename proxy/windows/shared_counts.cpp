@@ -58,7 +58,7 @@ SharedCounts::Place* SharedCounts::find(uint64_t window, bool& known) {
 }
 
 SharedCounts::Count SharedCounts::count_of(Place* place) {
-  const Count count(&place->taken, [memory = places_](std::atomic<uint64_t>*) {});
+  Count count(&place->taken, [memory = places_](std::atomic<uint64_t>*) {});
   in_use_[static_cast<size_t>(place - places_.get())] = count;
   return count;
 }
