@@ -11,7 +11,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve()
 ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM = 1
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # of classic BPF
@@ -54,7 +53,8 @@ def command(unit, uid, program):
     assert found["CapabilityBoundingSet"] == found["AmbientCapabilities"], "the unit names two sets of capabilities"
     names = ",".join("+" + name.removeprefix("cap_") for name in capabilities)
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", f"--inh-caps=-all,{names}",
-            f"--ambient-caps=-all,{names}", f"--bounding-set=-all,{names}", "--no-new-privs", sys.executable, str(HERE),
+            f"--ambient-caps=-all,{names}", f"--bounding-set=-all,{names}", "--no-new-privs",
+            sys.executable, "-c", Path(__file__).read_text(),  # by its text: the user need not get through to the checkout
             *sorted(allowed_calls(unit)), "--", *map(str, program)]
 
 
