@@ -61,11 +61,12 @@ def hole_without_tail(stage):
 def hole_that_was_filled(stage):
     """One segment of the message is lost and sent again; that the sender falls silent later has nothing to do with it."""
     netns.run("ip", "-n", stage.net.names["sender"], "link", "set", "right", "gso_max_segs", "1")  # one packet is one segment
-    stage.net.rule("near", "forward", f"tcp dport {PORT} meta length > 1000 limit rate 1/hour burst 1 packets drop")
+    stage.net.rule("near", "forward", f"tcp dport {PORT} meta length > 1000 limit rate 1/hour burst 1 packets counter drop")
     stage.begin([*DATA, ["body", 30000], ["wait", 14]], TIMES_OUT)
     stage.go_on()
-    t = stage.transcript()
-    broke(t, "body-stalled", "body", "sender", "body", "sender", missing="sender")
+    broke(stage.transcript(), "body-stalled", "body", "sender", "body", "sender", missing="sender")
+    counted = netns.run(*stage.net.inside("near"), "nft", "list", "table", "inet", "faults").stdout
+    assert "counter packets 1 " in counted, counted
 
 
 # ------------------------------------------------------------------ devices on the way
